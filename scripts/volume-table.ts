@@ -228,7 +228,7 @@ export const SHARED: readonly VolumeRow[] = [
 
 /** What a row says of a driver, and what the test must find. */
 export const outcomeOf = (outcome: Outcome): 'yes' | 'no' => (typeof outcome === 'string' ? outcome : outcome.outcome);
-const textOf = (outcome: Outcome): string => (typeof outcome === 'string' ? outcome : outcome.text);
+export const textOf = (outcome: Outcome): string => (typeof outcome === 'string' ? outcome : outcome.text);
 
 /** `page` with the tables between its marks renewed. */
 export function withVolumeTables(page: string): string {

@@ -35,7 +35,7 @@ int do_mount(char *spec)
 {
 	static const struct { const char *name; unsigned long flag; } names[] = {
 		{"ro", MS_RDONLY}, {"nosuid", MS_NOSUID}, {"nodev", MS_NODEV}, {"noexec", MS_NOEXEC},
-		{"bind", MS_BIND}, {"rec", MS_REC}, {"move", MS_MOVE}, {"remount", MS_REMOUNT},
+		{"bind", MS_BIND}, {"rec", MS_REC}, {"move", MS_MOVE}, {"remount", MS_REMOUNT}, {"shared", MS_SHARED},
 	};
 	char *field[5], *save = NULL;
 	unsigned long flags = 0;
@@ -50,7 +50,7 @@ int do_mount(char *spec)
 		if (i == sizeof names / sizeof *names) return EINVAL;
 		flags |= names[i].flag;
 	}
-	if (!(flags & MS_REMOUNT)) {
+	if (!(flags & (MS_REMOUNT | MS_SHARED))) {
 		int error = 0;
 		if (flags & MS_BIND && !stat(source, &st) && !S_ISDIR(st.st_mode)) {
 			char *slash = strrchr(target, '/');

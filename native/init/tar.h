@@ -16,7 +16,8 @@ struct tar_header {
 	char magic[8], owner[32], group[32], major[8], minor[8], prefix[155], rest[12];
 };
 
-/* Ends the process with 1; what it says, `errno=N PATH`, is read by src/guest/trees.ts. An error of 0 has a text for people instead. */
+/* Ends the process with 1; what it says, `errno=N PATH`, is read by src/guest/trees.ts. An error of 0 has a text for people instead, or is
+ * `owner=UID:GID PATH`: that owner is none that a file there can have. */
 _Noreturn void tar_fail(int error, const char *text);
 
 /* The same for what cannot be copied for what it is: `refused=WHY`. */

@@ -180,11 +180,20 @@ static void set_time(int fd, const char *name, time_t seconds)
 	else futimens(fd, times);
 }
 
+/* What lies there has other owners alone: those of a map, or of few bits. */
+_Noreturn static void fail_owner(uid_t uid, gid_t gid)
+{
+	if (errno != EINVAL && errno != EOVERFLOW) tar_fail(errno, shown);
+	char text[sizeof shown + 32];
+	snprintf(text, sizeof text, "owner=%u:%u %s", uid, gid, shown);
+	tar_fail(0, text);
+}
+
 static void become(int fd)
 {
 	mode_t mode = (mode_t)tar_get(m.header.mode, sizeof m.header.mode);
 	uid_t uid = (uid_t)tar_get(m.header.uid, sizeof m.header.uid), gid = (uid_t)tar_get(m.header.gid, sizeof m.header.gid);
-	if (keeps_owners && fchown(fd, uid, gid)) tar_fail(errno, shown);
+	if (keeps_owners && fchown(fd, uid, gid)) fail_owner(uid, gid);
 	if (fchmod(fd, mode & (keeps_owners ? 07777 : 01777))) tar_fail(errno, shown);
 	set_time(fd, NULL, mtime());
 }
@@ -312,7 +321,7 @@ static void put_other(int parent, const char *name, const char *prefix)
 	mode_t mode = (type == '3' ? S_IFCHR : type == '4' ? S_IFBLK : S_IFIFO) | (tar_get(m.header.mode, 8) & 0777);
 	if (type == '2' ? symlinkat(m.link, parent, name) : mknodat(parent, name, mode, device)) tar_fail(errno, shown);
 	uid_t uid = (uid_t)tar_get(m.header.uid, sizeof m.header.uid), gid = (uid_t)tar_get(m.header.gid, sizeof m.header.gid);
-	if (keeps_owners && fchownat(parent, name, uid, gid, AT_SYMLINK_NOFOLLOW)) tar_fail(errno, shown);
+	if (keeps_owners && fchownat(parent, name, uid, gid, AT_SYMLINK_NOFOLLOW)) fail_owner(uid, gid);
 	set_time(parent, name, mtime());
 }
 

@@ -30,6 +30,7 @@ describe('rootOps', () => {
       'mount overlay|root|/newroot||lowerdir=/.pk/export/root,upperdir=/.pk/scratch/upper,workdir=/.pk/scratch/work',
       'switch-root /newroot',
       'mkdir /tmp|1777',
+      'mount ||/|rec,shared|',
     ]);
   });
 
@@ -100,6 +101,11 @@ describe('rootOps', () => {
   it('gives a machine its whole name and its short one', () => {
     const steps = shown({ ...base, hostname: 'web.example.org', known: { hosts: '127.0.0.1 localhost\n' } });
     expect(steps.join()).toContain('\n127.0.1.1 web.example.org web\n');
+  });
+
+  it('shares all mounts with namespaces that are made later, as machines do, once they are there', () => {
+    const volumes = [{ index: 0, target: '/data', readOnly: false }];
+    expect(shown({ ...base, volumes }).at(-1)).toBe('mount ||/|rec,shared|');
   });
 
   it('binds volumes inside the new root, so links in their paths resolve there', () => {

@@ -237,5 +237,7 @@ export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly s
     else ops.push(['share', [source, `${input.sharePath}/vol${index}`, target].join('\x1f')]);
   }
   ops.push(['mkdir', '/tmp\x1f1777']);
+  // As systemd has it on machines: what is mounted here is mounted in the namespaces that ask for it (containers, services).
+  ops.push(['mount', ['', '', '/', 'rec,shared', ''].join('\x1f')]);
   return ops;
 }

@@ -2,7 +2,7 @@ import { PassThrough } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { expect, it } from 'vitest';
 import type { GuestExit, GuestProcess } from './process.ts';
-import { receiveTree } from './trees.ts';
+import { receiveTree, sendTree } from './trees.ts';
 
 /** A packer whose output has ended, and that says only after this how it went. */
 function packer(says: string) {
@@ -48,4 +48,19 @@ it('who reads no more has the packer forgotten', async () => {
   archive.destroy();
   await closed;
   expect(isForgotten()).toBe(true);
+});
+
+it.each([
+  [
+    'owner=70000:4294967294 /data/x/.',
+    'writing /data/x in the guest failed: nothing there can belong to 70000:4294967294',
+  ],
+  ['owner=70000 /data/x', 'writing /data/x in the guest failed: nothing there can belong to 70000'],
+  ['errno=12:13 /data/x', 'writing /data in the guest failed: errno=12:13 /data/x'],
+])('what an agent says of a file that it cannot make is told: %s', async (says, why) => {
+  const { process, exit, ended } = packer(says);
+  const sending = sendTree(process, '/data', Buffer.from('tar'));
+  await ended;
+  exit({ kind: 'exit', value: 1, message: '' });
+  await expect(sending).rejects.toThrow(why);
 });

@@ -106,18 +106,28 @@ async function failureOf(process: GuestProcess, doing: string, path: string): Pr
       value: path,
       hint: `What it gives goes through a pipe: pk exec NAME head -c 1M ${path} > FILE`,
     });
-  const [, errno, where] = /^errno=(\d{1,3}) (.*)/s.exec(said.toString()) ?? [];
-  if (errno === undefined)
-    return fileError(doing, path, { kind: 'exit', value: -1, message: guestText(said) || endOf(exit) });
-  const value = Number(errno);
+  const [, what, number, where] = /^(errno|owner)=(\d{1,10}(?::\d{1,10})?) (.*)/s.exec(said.toString()) ?? [];
   // What is packed is named by its name in the archive, which begins with what it is to be called there.
-  const shown = plainLine(where!.trim())
+  const shown = plainLine((where ?? '').trim())
     .slice(0, 1024)
     .replace(/\/\.?(?=\/)/g, '')
     .replace(/(?<=.)\/\.?$/, '')
     .replace(/^[^/]+(?=\/|$)/, () => (path.endsWith('/') ? path.slice(0, -1) : path));
+  if (what === 'owner') return ownerError(shown || path, number!);
+  const value = Number(number);
+  if (!Number.isInteger(value))
+    return fileError(doing, path, { kind: 'exit', value: -1, message: guestText(said) || endOf(exit) });
   return fileError(doing, shown || path, { kind: 'failed', value, message: errnoText(value) });
 }
+
+const ownerError = (path: string, owner: string): PolykernelError =>
+  new PolykernelError('invalid', `writing ${path} in the guest failed: nothing there can belong to ${owner}`, {
+    field: 'path',
+    value: path,
+    hint:
+      'A volume has owners up to 65535, and one alone where the daemon is of a user without ranges in /etc/subuid and /etc/subgid.\n' +
+      'Without --archive all of it is of root there.',
+  });
 
 const endOf = ({ kind, value }: GuestExit): string =>
   kind === 'signal' ? `its agent was ended by signal ${value}` : `its agent ended with ${value}`;

@@ -12,6 +12,7 @@ test('what an error repeats of its input is short, however long that was', () =>
 test.each([
   [() => readFileSync('/'), 'reading / failed: it is a directory'],
   [() => readFileSync('/nowhere'), 'reading / failed: no such file or directory (/nowhere)'],
+  [() => readFileSync('/proc/self/fd/1023/x'), 'reading / failed: no such file or directory'],
   [() => readFileSync('/proc/self/mem'), 'reading / failed: i/o error'],
 ])('an errno is told in words, and a path once', (doing, message) => {
   let thrown: unknown;

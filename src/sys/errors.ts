@@ -130,7 +130,9 @@ export function asPolykernelError(error: unknown, doing: string): PolykernelErro
   const errno = error as NodeJS.ErrnoException;
   const code: ErrorCode = errno?.code === 'EACCES' || errno?.code === 'EPERM' ? 'permission' : 'internal';
   const reason = errnoText(errno ?? {}) ?? errno?.message ?? String(error);
-  const path = errno?.path === undefined || doing.includes(errno.path) ? '' : ` (${errno.path})`;
+  // A path by way of a descriptor tells nobody anything: who opened that knows what it is.
+  const isTold = errno?.path !== undefined && !doing.includes(errno.path) && !errno.path.startsWith('/proc/self/fd/');
+  const path = isTold ? ` (${errno.path})` : '';
   return new PolykernelError(code, `${doing} failed: ${reason}${path}`, { cause: error });
 }
 

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  chownSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -66,6 +67,48 @@ it.each(['uml', 'qemu'])(
     execFileSync('cmp', [sparse, `${sparse}-back`]);
     expect(statSync(`${sparse}-back`).blocks * 512).toBeLessThan(2 ** 20);
     await sandbox.ok('exec', driver, 'rm', '/tmp/sparse');
+  },
+);
+
+it('what cannot be read here is named', async () => {
+  // /proc/self/attr has files that nobody reads who has not written to them, root neither.
+  const refused = await sandbox.pk(['cp', '/proc/self/task/', 'uml:/tmp/task']);
+  expect(refused.code).toBe(125);
+  expect(refused.stderr).toMatch(/^pk: reading \/proc\/self\/task\/\d+\/\S+ failed: [^(]*$/m);
+});
+
+it.runIf(process.getuid?.() === 0).each(['uml', 'qemu'])(
+  'an owner that a volume on %s cannot have is told, with what works',
+  async (driver) => {
+    const name = `owners-${driver}`;
+    const file = join(base, `file-${driver}`);
+    mkdirSync(join(base, name));
+    writeFileSync(file, 'x');
+    chownSync(file, 70_000, 70_001);
+    await sandbox.ok(
+      'run',
+      '-d',
+      '--driver',
+      driver,
+      '--name',
+      name,
+      '-v',
+      `${join(base, name)}:/d`,
+      '--',
+      'sleep',
+      '10000',
+    );
+    const refused = await sandbox.pk(['cp', '-a', file, `${name}:/d/`]);
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toContain(
+      `writing /d/file-${driver} in the guest failed: nothing there can belong to 70000:70001`,
+    );
+    expect(refused.stderr).toContain('Without --archive');
+    expect(readdirSync(join(base, name))).toEqual([]);
+    await sandbox.ok('cp', file, `${name}:/d/`);
+    await sandbox.ok('cp', '-a', file, `${name}:/tmp/`);
+    expect(await sandbox.ok('exec', name, 'stat', '-c', '%u:%g', `/tmp/file-${driver}`)).toBe('70000:70001\n');
+    await sandbox.ok('rm', '-f', name);
   },
 );
 

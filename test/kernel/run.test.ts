@@ -195,6 +195,17 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
     expect(ran).toMatchObject({ code: 0, stdout: '0:0 1777\n0:0 1777\nhi\n', stderr: 'e\n' });
   });
 
+  it('shares its mounts, as machines do: containers find what is mounted later where they ask for it', async () => {
+    const script = `
+      mkdir /tmp/m && mkfifo /tmp/in /tmp/out
+      unshare -m --propagation slave sh -c 'echo > /tmp/in; read x < /tmp/out; cat /tmp/m/text' &
+      read x < /tmp/in && mount -t tmpfs x /tmp/m && echo seen > /tmp/m/text && echo > /tmp/out; wait
+      unshare -m sh -c 'mount -t tmpfs x /mnt'; grep -c ' /mnt ' /proc/self/mounts
+      grep -c -v shared: /proc/self/mountinfo`;
+    const ran = await sandbox.pk(['run', '--driver', driver, '-v', `${sandbox.home}:/data`, '--', 'sh', '-c', script]);
+    expect(ran).toMatchObject({ stderr: '', stdout: 'seen\n0\n0\n' });
+  });
+
   it('lets users other than root make namespaces with a /proc and a /sys of their own, as rootless containers do', async () => {
     const script =
       'unshare -Urmpf --mount-proc sh -c "echo \\$\\$; ls -d /proc/[0-9]*" && unshare -Urmn mount -t sysfs own /sys';

@@ -79,7 +79,7 @@ const RUN: Habits = {
   '--secret': 'Write --volume FILE:/run/secrets/NAME:ro.',
   '--tz': 'Write --env TZ=Europe/Berlin.',
   '--umask': 'Write sh -c "umask 027; exec PROGRAM".',
-  '--systemd': 'An init of the root runs as any command: pk run --rootfs PATH /sbin/init.',
+  '--systemd': 'systemd runs as process 1 of a namespace: docs/run.md has the command.',
   '--env-host': 'In the foreground name those to pass on: --env NAME.',
   '--pod': 'Kernels that belong together are a stack: docs/stack.md.',
 };

@@ -28,6 +28,13 @@ describe('qemuCommand', () => {
     expect(devices(qemuCommand(spec({ start: 'clone', emptyCard: true })))).toEqual([...all[0]!, card]);
   });
 
+  it('has an emulated CPU begin with requests of files itself, and no CPU of KVM, which runs on meanwhile', () => {
+    const shares = (accelerator: 'tcg' | 'kvm') =>
+      devices(qemuCommand(spec({ accelerator }))).filter((device) => device.startsWith('virtio-9p'));
+    expect(shares('tcg').map((device) => device.endsWith(',ioeventfd=off'))).toEqual([true, true]);
+    expect(shares('kvm').join()).not.toContain('ioeventfd');
+  });
+
   it('gives the guest functions by what /sys says of them in its jail', () => {
     const functions = [
       { address: '0000:3b:00.2', group: 7, name: 'nic0' },

@@ -18,6 +18,8 @@ const READ = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 const NONE = Buffer.alloc(0);
 
 interface Packing {
+  /** As it was given, without slashes at its end. */
+  path: string;
   leftOut: (what: string) => void;
   /** The names of files that have several, by device and number. */
   firsts: Map<string, Buffer>;
@@ -25,7 +27,7 @@ interface Packing {
 
 /** @param leftOut told of what archives between machines have no use for. */
 export async function* packTree(path: string, leftOut: (what: string) => void): AsyncGenerator<Buffer> {
-  const packing = { leftOut, firsts: new Map() };
+  const packing = { path: path.replace(/(?<=.)\/+$/, ''), leftOut, firsts: new Map() };
   try {
     await using handle = await open(path, READ);
     const stats = await handle.stat();
@@ -56,19 +58,34 @@ async function* packDirectory(
   yield encodeEntry(entryOf('directory', prefix, stats));
   for (const name of await readdir(inside(handle, NONE), { encoding: 'buffer' })) {
     const below = Buffer.concat([prefix, name]);
-    const path = inside(handle, name);
-    // What goes away meanwhile was not there.
-    const found = await lstat(path).catch(ifGone);
-    if (found === undefined) continue;
-    if (found.isSymbolicLink()) {
-      yield encodeEntry({ ...entryOf('link', below, found), link: await readlink(path, { encoding: 'buffer' }) });
-    } else if (found.isDirectory() || found.isFile()) {
-      await using opened = await open(path, READ | constants.O_NOFOLLOW);
-      const now = await opened.stat();
-      if (now.isDirectory()) yield* packDirectory(opened, below, now, packing);
-      else if (now.isFile()) yield* packFile(opened, below, now, packing);
-    } else packing.leftOut(`${plainLine(below.subarray(2).toString())} is ${kindOf(found)}: left out`);
+    try {
+      yield* packMember(handle, name, below, packing);
+    } catch (error) {
+      throw asPolykernelError(error, `reading ${packing.path}/${shownAs(below)}`);
+    }
   }
+}
+
+const shownAs = (member: Buffer): string => plainLine(member.subarray(2).toString());
+
+async function* packMember(
+  directory: FileHandle,
+  name: Buffer,
+  member: Buffer,
+  packing: Packing,
+): AsyncGenerator<Buffer> {
+  const path = inside(directory, name);
+  // What goes away meanwhile was not there.
+  const found = await lstat(path).catch(ifGone);
+  if (found === undefined) return;
+  if (found.isSymbolicLink()) {
+    yield encodeEntry({ ...entryOf('link', member, found), link: await readlink(path, { encoding: 'buffer' }) });
+  } else if (found.isDirectory() || found.isFile()) {
+    await using opened = await open(path, READ | constants.O_NOFOLLOW);
+    const now = await opened.stat();
+    if (now.isDirectory()) yield* packDirectory(opened, member, now, packing);
+    else if (now.isFile()) yield* packFile(opened, member, now, packing);
+  } else packing.leftOut(`${shownAs(member)} is ${kindOf(found)}: left out`);
 }
 
 async function* packFile(

@@ -123,7 +123,7 @@ class Tree implements Disposable {
     const parts = whole.slice(0, -1);
     const name = whole.at(-1);
     const { keepsOwners, leftOut } = this.#options;
-    const shown = () => `${this.#shown}/${line(way.subarray(0, -1))}`;
+    const shown = () => `${this.#shown.replace(/\/+$/, '')}/${line(way.subarray(0, -1))}`;
     try {
       this.leave(way);
       if (name === undefined && entry.type === 'directory') return;
