@@ -209,7 +209,9 @@ export class Supervisor<P = unknown> implements Instances {
   }
 
   async repin(name: string): Promise<void> {
-    await this.get(name).repin(this.#options.hostPool.housekeepingCpus());
+    const instance = this.get(name);
+    await instance.takenOver();
+    await instance.repin(this.#options.hostPool.housekeepingCpus());
   }
 
   async resize(name: string, vcpuCpus: readonly number[] | null, part?: keyof Size): Promise<KernelSize | null> {
@@ -290,15 +292,19 @@ export class Supervisor<P = unknown> implements Instances {
     return prewarm(request, this.#options, signal);
   }
 
-  /** Takes up what an earlier daemon left and ends what it forgot. Resolves when nearly all of that is done. */
+  /** Takes up what an earlier daemon left and ends what it forgot, as takeUp(). */
   takeUp(): Promise<void> {
-    return takeUp({ ...this.#options, providers: this.#providers }, async (record) => {
+    return takeUp({ ...this.#options, providers: this.#providers }, (record) => {
       this.#records.found(record);
       const entry = this.#add(record);
-      await entry.instance.adopt().catch((error) => this.#complain(`taking over ${record.spec.name}`, error));
-      await this.#inPlace.settled(entry.instance);
       if (record.spec.attached) this.#expectClient(entry, CARRIED_MS);
-      this.#eraseIfDone(entry);
+      const { promise: known, resolve } = Promise.withResolvers<void>();
+      entry.instance
+        .adopt(resolve)
+        .catch((error) => this.#complain(`taking over ${record.spec.name}`, error))
+        .then(() => this.#eraseIfDone(entry))
+        .finally(resolve);
+      return known;
     });
   }
 
