@@ -44,6 +44,8 @@ export interface NetworkOptions {
   /** All instances there are. */
   members(): readonly Member[];
   journal: Journal;
+  /** Whether its kernel runs, and has not answered this daemon yet; by name. */
+  isTakingOver(instance: string): boolean;
   /** Told of a running one that is in no network any more. */
   lost(member: Member): void;
   /** For tests: where it is noted whose networks there are. */
@@ -75,6 +77,9 @@ export class Network {
   readonly #gone = new Set<string>();
   readonly #privileged: boolean;
   readonly #lost: (member: Member) => void;
+  readonly #isTakingOver: (instance: string) => boolean;
+  /** Ids of those whose kernel runs, and is in no network any more. */
+  readonly #cut = new Set<string>();
   /** Of those that are in the network. */
   readonly #kernels = new Map<string, Kernel>();
   /** By id: the names an instance was started with. */
@@ -91,7 +96,8 @@ export class Network {
   /** The last one given. */
   #lastNumber: number | undefined;
 
-  constructor({ home, privileged, forwards, members, journal, lost, notes = new NetworkNotes() }: NetworkOptions) {
+  constructor(options: NetworkOptions) {
+    const { home, privileged, forwards, members, journal, lost, notes = new NetworkNotes() } = options;
     const name = networkName(home);
     const namespace = privileged ? new NamedNamespace(name) : new KeptNamespace(join(home, KEEPER_FILE));
     this.#home = home;
@@ -104,6 +110,7 @@ export class Network {
     this.#journal = journal;
     this.#teller = new NameTeller((text, error) => journal.error(text, error));
     this.#lost = lost;
+    this.#isTakingOver = options.isTakingOver;
   }
 
   /** Chooses the ports of a new instance that may be any: nobody else is given them. Rejects as withFreePorts(). */
@@ -204,6 +211,7 @@ export class Network {
       const port = this.#port(networkNumber);
       const out = record.spec.network === 'egress';
       if (out) await this.#uplink?.ensure(this.#egress());
+      this.#cut.delete(record.id);
       this.#joined.set(record.id, (this.#joined.get(record.id) ?? 0) + 1);
       if (networkPort !== 'none') await this.#host.addPort(port, this.#groups());
       const { publish } = record.spec;
@@ -221,7 +229,7 @@ export class Network {
   /** A kernel runs: it is told of names that come and go. */
   kernelUp(name: string, kernel: Kernel): void {
     const member = this.#members().find(({ spec }) => spec.name === name);
-    if (member?.networkNumber == null) return;
+    if (member?.networkNumber == null || this.#cut.has(member.id)) return;
     this.#kernels.set(name, kernel);
     this.#changed();
     // While it booted others may have come or gone.
@@ -238,6 +246,8 @@ export class Network {
 
   /** The kernel of an instance has ended, or has never got ready: its port is closed, if no other one has been given it meanwhile. */
   async ended(id: string): Promise<void> {
+    // It may have ended before it answered.
+    this.#changed();
     const joined = this.#joined.get(id);
     await this.#mutex.run(async () => {
       const member = this.#members().find((each) => each.id === id);
@@ -270,6 +280,7 @@ export class Network {
       this.#gone.add(id);
       this.#told.delete(id);
       this.#joined.delete(id);
+      this.#cut.delete(id);
       for (const port of spec.publish) await this.#forwards.end(port);
       await this.#host.removePort(this.#port(networkNumber), this.#groups());
       if (spec.network === 'egress') await this.#keepUplink();
@@ -282,7 +293,7 @@ export class Network {
   /** Where a running kernel can be reached from the namespace; null when it cannot. */
   address(name: string): string | null {
     const member = this.#members().find(({ spec }) => spec.name === name);
-    return member?.networkNumber == null || !this.#kernels.has(name) ? null : addressOf(member.networkNumber);
+    return member?.networkNumber == null || !this.#isIn(member) ? null : addressOf(member.networkNumber);
   }
 
   /** Why no HAProxy can reach what is in it; null where one can. */
@@ -403,10 +414,17 @@ export class Network {
   /** Forgets the running kernels that are in no network any more, and says so. */
   #lose(isLost: (member: Member) => boolean): void {
     for (const member of this.#members())
-      if (this.#kernels.has(member.spec.name) && isLost(member)) {
+      if (this.#isIn(member) && isLost(member)) {
         this.#kernels.delete(member.spec.name);
+        this.#cut.add(member.id);
         this.#lost(member);
       }
+  }
+
+  /** Whether its kernel runs, and is in the network. */
+  #isIn({ id, spec, networkNumber }: Member): boolean {
+    if (networkNumber === null || this.#cut.has(id)) return false;
+    return this.#kernels.has(spec.name) || this.#isTakingOver(spec.name);
   }
 
   #port(number: number): NetworkPort {

@@ -43,6 +43,7 @@ it.skipIf(process.getuid?.() !== 0)(
     const home = directory();
     const forwards = new Forwards(join(home, 'forwards'));
     const network = new Network({
+      isTakingOver: () => false,
       ...{ home, privileged: true, forwards, members: () => [], journal: silentJournal, lost: () => {}, notes },
     });
     await network.recover();
