@@ -4,10 +4,14 @@ import { isAlive } from '../../src/core/process-id.ts';
 import { launchThreads, mainProcess } from '../../src/driver/shim/launch-threads.ts';
 import type { InstanceStatus } from '../../src/instance/contract.ts';
 import { kernelDirectory } from '../../src/instance/launch.ts';
+import type { ServiceStatus } from '../../src/service/contract.ts';
 import { layout } from '../../src/sys/paths.ts';
 import { processStartTime } from '../../src/sys/process.ts';
 import { hostProcesses } from '../support/host-processes.ts';
+import { freePort } from '../support/http.ts';
 import { Sandbox, until } from '../support/pk.ts';
+
+const isRoot = process.getuid?.() === 0;
 
 describe.each(['uml', 'qemu'])('%s', (driver) => {
   let sandbox: Sandbox;
@@ -17,7 +21,8 @@ describe.each(['uml', 'qemu'])('%s', (driver) => {
   });
   afterAll(() => sandbox[Symbol.asyncDispose]());
 
-  const run = (name: string) => sandbox.ok('run', '-d', '--name', name, '--driver', driver, '--', 'sleep', '100000');
+  const run = (name: string, ...options: string[]) =>
+    sandbox.ok('run', '-d', '--name', name, '--driver', driver, ...options, '--', 'sleep', '100000');
   const inspect = (name: string) => sandbox.json<InstanceStatus>('inspect', name);
 
   /** Stops the VMM of `name`, and kills the daemon. Gives what is known of the instance then, and what lets its VMM go on. */
@@ -59,6 +64,21 @@ describe.each(['uml', 'qemu'])('%s', (driver) => {
     expect((await inspect('never')).exit?.message).toContain('could not be taken over');
     await sandbox.ok('exec', 'web', '--', 'true');
     await sandbox.ok('rm', 'never');
+  });
+
+  it.runIf(isRoot)('its service is led to it until it is ended', async () => {
+    await run('served', '--network', 'private');
+    await sandbox.ok('service', 'create', 'api', '--port', `${await freePort()}`, '--target', 'served:80');
+    const address = async () => (await sandbox.json<ServiceStatus>('service', 'inspect', 'api')).targets[0]!.address;
+    const before = await address();
+    expect(before).toMatch(/^10\.213\./);
+    await silence('served');
+    expect(await address()).toBe(before);
+    expect((await inspect('served')).takingOver).toBe(true);
+    await sandbox.ok('kill', 'served');
+    expect(await address()).toBeNull();
+    await sandbox.ok('service', 'rm', 'api');
+    await sandbox.ok('rm', 'served');
   });
 
   it('one that does not answer is left to the next daemon, and killed without being waited for', async () => {
