@@ -197,12 +197,12 @@ export class Life {
     const kernel = 'guest' in found ? found : undefined;
     if (!this.#isCurrent(run)) return kernel?.detach();
     const { machine } = this.#record;
-    if (machine.state === 'starting') return void this.#boot();
     if ('left' in found) {
       this.#unproven(run, found.left);
       this.#cancelTimer = this.environment.clock.after(PROOF_AGAIN_MS, () => void this.#takeOver(run, alive));
       return;
     }
+    if (machine.state === 'starting') return void this.#boot();
     run.kernel = kernel;
     if (!('guest' in found)) return await this.#kernelEnded(run, exitOfKernel(found, this.now));
     this.#watchKernel(run, found, true);

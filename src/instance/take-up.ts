@@ -41,8 +41,9 @@ export async function takeUp(options: TakeUpOptions, adopt: (record: InstanceRec
   ).then((count) => {
     if (count > 0) journal.info('removed leftovers', { count });
   });
-  await Promise.race([ended, patience]);
-  for (const provider of providers) await provider.releaseAllBut?.(records);
+  const areEnded = await Promise.race([ended.then(() => true), patience.then(() => false)]);
+  // What is not gone yet keeps what it has; the next daemon looks again.
+  if (areEnded) for (const provider of providers) await provider.releaseAllBut?.(records);
   const adoptions = records.map(async (record) => {
     const { driver, name } = record.spec;
     if (drivers.find(driver) !== undefined) return await adopt(record);

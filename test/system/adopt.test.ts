@@ -232,6 +232,30 @@ describe('a daemon that comes after another was killed', () => {
     expect(fakeKernels(test.home)).toEqual([]);
   });
 
+  it('boots anew what was starting once what is left of that is gone', async () => {
+    const clock = new ManualClock();
+    const test = await startDaemon({ clock });
+    await test.create({ name: 'slow', hostname: 'never-ready', command: ['true'], readyTimeoutMs: 60_000 });
+    await eventually(() => test.daemon.supervisor.get('slow').record.launch !== null);
+    await test.daemon.drop();
+    const stuck = vi.spyOn(FakeDriver.prototype, 'destroy').mockRejectedValue(new Error('it does not die'));
+    const started = vi.spyOn(FakeDriver.prototype, 'start');
+    onTestFinished(() => void vi.restoreAllMocks());
+    await test.crashAndRestart();
+    await eventually(() => {
+      clock.advance(2_000);
+      return stuck.mock.calls.length > 2;
+    });
+    expect(started).not.toHaveBeenCalled();
+    expect(await test.client.inspect('slow')).toMatchObject({ state: 'starting' });
+    stuck.mockRestore();
+    await eventually(() => {
+      clock.advance(2_000);
+      return started.mock.calls.length > 0;
+    });
+    await test.client.remove('slow', { force: true });
+  });
+
   it('keeps what is paused paused', async () => {
     const test = await startDaemon();
     await test.create({ name: 'web', command: ['sleep'] });
