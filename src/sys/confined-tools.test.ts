@@ -11,7 +11,7 @@ import type * as toolGroups from './tool-groups.ts';
 const here = vi.hoisted(() => ({ groups: true }));
 vi.mock('./tool-groups.ts', async (original) => {
   const real = await original<typeof toolGroups>();
-  const none = { joins: [], closeJoins: () => {}, remove: async () => {} };
+  const none = { joins: [], closeJoins: () => {}, wasShort: () => false, remove: async () => {} };
   return { ...real, makeToolGroups: (limits: never) => (here.groups ? real.makeToolGroups(limits) : none) };
 });
 
