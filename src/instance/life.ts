@@ -168,13 +168,7 @@ export class Life {
     }
     const run = new Run();
     this.#run = run;
-    run.takingOver = { pid: null };
-    try {
-      await run.boot(() => this.#takeOver(run, alive));
-    } finally {
-      run.takingOver = undefined;
-      this.changes.tell();
-    }
+    await run.takeOver(() => this.#takeOver(run, alive)).finally(() => this.changes.tell());
   }
 
   /** Of one that is to end, or is booted anew since it was half set up, the guest is not asked. */

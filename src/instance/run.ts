@@ -42,6 +42,14 @@ export class Run {
     }
   }
 
+  /** The same of one that an earlier daemon started. */
+  async takeOver(work: () => Promise<void>): Promise<void> {
+    this.takingOver = { pid: null };
+    await this.boot(work).finally(() => {
+      this.takingOver = undefined;
+    });
+  }
+
   cancelBoot(reason: PolykernelError): void {
     this.#abort.abort(reason);
   }
