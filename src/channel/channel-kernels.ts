@@ -12,6 +12,8 @@ interface Around {
   readonly journal: Journal;
   /** What a kernel of an instance is to see of a channel now; undefined: nothing. */
   regionFor(channel: Channel, instance: string): SharedRegion | undefined;
+  /** Its kernel has not answered this daemon yet. */
+  isTakingOver(instance: string): boolean;
   /** A process in a guest rings the bell in a slot. */
   rung(instance: string, slot: number): void;
 }
@@ -66,6 +68,8 @@ export class ChannelKernels {
     if (memory === undefined) return { visible: 'absent', reason: 'its memory is gone' };
     if (owner === HOST) return { visible: 'attached', reason: null };
     const view = this.#views.get(owner);
+    if (view === undefined && this.#around.isTakingOver(owner))
+      return { visible: 'pending', reason: 'its kernel has not answered the new daemon yet' };
     if (view === undefined) return { visible: 'absent', reason: `no kernel of ${owner} runs` };
     if (view.sees(record.id)) return { visible: 'attached', reason: null };
     return { visible: 'pending', reason: view.reason(record.id) };

@@ -8,7 +8,7 @@ import { Mutex } from '../core/mutex.ts';
 import { checkName } from '../core/name.ts';
 import type { Records } from '../core/table.ts';
 import type { Kernel, SharedRegion } from '../driver/index.ts';
-import { type ChannelUse, HOST } from '../instance/contract.ts';
+import { type ChannelUse, HOST, type Instance } from '../instance/contract.ts';
 import { removeRing } from '../ring/index.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
@@ -44,8 +44,8 @@ export interface ChannelsOptions {
   directory: string;
   keepers: Keepers;
   records: Records<ChannelRecord>;
-  /** Of an instance that there is; undefined when there is none. */
-  tenantOf(instance: string): string | null | undefined;
+  /** By name; undefined when there is none. */
+  instance(name: string): Pick<Instance, 'record' | 'isTakingOver' | 'takenOver'> | undefined;
   events: EventLog;
   clock: Clock;
   journal: Journal;
@@ -75,9 +75,12 @@ export class Channels implements ChannelManager {
       journal: options.journal,
       regionFor: (channel, instance) =>
         this.#isThere(channel) ? this.#memory.regionFor(channel, instance) : undefined,
+      isTakingOver: (instance) => options.instance(instance)?.isTakingOver ?? false,
       rung: (instance, slot) => this.#guestBell(instance, slot),
     });
   }
+
+  readonly #tenantOf = (instance: string) => this.#options.instance(instance)?.record.spec.tenant;
 
   list(): ChannelStatus[] {
     const names = [...this.#channels.keys()].sort();
@@ -93,7 +96,7 @@ export class Channels implements ChannelManager {
     checkName(request.name);
     for (const field of ['from', 'to'] as const) checkName(request[field], field);
     const channel = await this.#mutex.run(async () => {
-      const { tenantOf } = this.#options;
+      const tenantOf = this.#tenantOf;
       checkTenants(request.name, 'to', [request.from, tenantOf(request.from)], [request.to, tenantOf(request.to)]);
       return await this.#make(request, this.#endFor(request.from, false), this.#endFor(request.to, false), stack);
     });
@@ -105,6 +108,9 @@ export class Channels implements ChannelManager {
   }
 
   async remove(name: string, force = false): Promise<void> {
+    const { record } = this.#channel(name);
+    // Of a kernel that has not answered yet it is not known what its programs have open.
+    await Promise.all(SIDES.map((side) => this.#options.instance(endOf(record, side).owner)?.takenOver()));
     const told = await this.#mutex.run(async () => {
       const channel = this.#channel(name);
       const user = force ? undefined : SIDES.find((side) => this.#kernels.isInUse(channel, side));
@@ -157,7 +163,7 @@ export class Channels implements ChannelManager {
   }
 
   /** Throws `conflict` when a channel of an instance would lead to one of another tenant than `tenant`. */
-  checkOwner(instance: string, tenant: string | null, tenantOf = this.#options.tenantOf): void {
+  checkOwner(instance: string, tenant: string | null, tenantOf = this.#tenantOf): void {
     checkPeers(this.#channels.values(), instance, tenant, tenantOf);
   }
 

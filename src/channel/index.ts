@@ -20,7 +20,7 @@ export function channelCapability(around: Surroundings, instances: () => Pick<In
     directory,
     keepers: new Keepers(join(directory, KEEPER_DIRECTORY)),
     records: around.store.table(channelTable),
-    tenantOf: (instance) => instances().find(instance)?.record.spec.tenant,
+    instance: (name) => instances().find(name),
   });
   return {
     name: 'channels',

@@ -95,7 +95,7 @@ export class Trial {
       const program = await this.#beforeFault(() => this.#prepare());
       progress(`${fault} in ${victim.name}`);
       this.#faultMs = this.#mark();
-      this.#lastHeard = { count: heard(this.#victim), ms: this.#faultMs };
+      this.#lastHeard = { count: this.#victim.instance.heard, ms: this.#faultMs };
       program.go();
       await this.#until(this.#faultMs + windowMs + PATIENCE_MS, () => this.#hasShown());
       const seen = { tookHold: this.#tookHold(), told: this.#asTold(), complaint: program.complaint };
@@ -164,7 +164,12 @@ export class Trial {
   async #probe({ probe, instance, name, disk }: Watched): Promise<void> {
     const seconds = Math.ceil((3 * (this.#options.windowMs + PATIENCE_MS)) / 1000) + SPARE_SECONDS;
     // A clone does not outlive its trial for long, whatever becomes of the daemon.
-    await probe.start(instance.guest(), name, { seconds, disk, halts: !this.#options.live }, this.#options.signal);
+    await probe.start(
+      await instance.guest(),
+      name,
+      { seconds, disk, halts: !this.#options.live },
+      this.#options.signal,
+    );
   }
 
   /** What does not work because one of the kernels ended meanwhile says so: its line may be lost before its state is another one. */
@@ -182,7 +187,7 @@ export class Trial {
 
   /** A part begins, or the last one ends. */
   #mark(): number {
-    for (const each of [this.#victim, ...this.#neighbours]) each.heard.push(heard(each));
+    for (const each of [this.#victim, ...this.#neighbours]) each.heard.push(each.instance.heard);
     return performance.now();
   }
 
@@ -193,7 +198,7 @@ export class Trial {
       this.#fault.needs === 'network' ? neighbours.flatMap((each) => each.instance.status.address ?? []) : [];
     const seconds = Math.ceil((windowMs + PATIENCE_MS) / 1000) + SPARE_SECONDS;
     const args = ['fault', fault, String(seconds), ...(disk === undefined ? [] : [disk]), ...targets];
-    this.#program = await TrialProgram.start(instance.guest(), name, args, signal, (line) => {
+    this.#program = await TrialProgram.start(await instance.guest(), name, args, signal, (line) => {
       const [kind, , done] = parse(line);
       if (kind === 'w' && done !== undefined) this.#work = done;
     });
@@ -214,7 +219,7 @@ export class Trial {
   #hasShown(): boolean {
     const { windowMs } = this.#options;
     const now = performance.now();
-    const count = heard(this.#victim);
+    const count = this.#victim.instance.heard;
     if (count !== this.#lastHeard.count) this.#lastHeard = { count, ms: now };
     this.#longestSilenceMs = Math.max(this.#longestSilenceMs, now - this.#lastHeard.ms);
     const isTold = this.#fault.told === null || this.#asTold() !== undefined;
@@ -295,9 +300,4 @@ export class Trial {
 function watched(subject: Subject): Watched {
   const { bootId, startedAt } = subject.instance.status;
   return { ...subject, probe: new Probe(), bootId, startedAt, heard: [] };
-}
-
-/** What was heard of its agent so far; 0 while none is there. */
-function heard({ instance }: Watched): number {
-  return instance.state === 'running' ? instance.guest().heard : 0;
 }

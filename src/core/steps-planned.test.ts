@@ -93,6 +93,28 @@ describe('planned', () => {
     expect(planned.slice(3)).toEqual(['two e', 'one d']);
   });
 
+  it('waits after a crash for what was cut off of its own alone', async () => {
+    const { letGo, steps, mutex } = stuck();
+    const first = steps.planned(plan('a', 1), { mutex });
+    await steps.planned(plan('b', 1), { mutex });
+    const records = kept();
+    letGo();
+    await first;
+    // As the next daemon finds it, with another batch behind.
+    for (const record of records) {
+      store.table.put(record);
+      store.table.put({ ...record, id: 'other.1', batch: 'other', step: step('cell.set', 'b', 2, 0) });
+    }
+    const next = stuck();
+    const recovered = next.steps.recover();
+    await next.steps.planned(plan('b', 3), { mutex });
+    expect([...next.world.cells]).toEqual([['b', 3]]);
+    expect(kept().map(({ step }) => step.name)).toEqual(['a']);
+    next.letGo();
+    await recovered;
+    expect(next.world.cells.get('a')).toBe(1);
+  });
+
   it('waits where it fails for what is under way alone, and for nothing where it fails anyway', async () => {
     const { letGo, steps, mutex } = stuck();
     const first = steps.planned(plan('a', 1), { mutex });

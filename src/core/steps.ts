@@ -193,23 +193,25 @@ export class Steps<S extends AnyStep> {
     const records = this.#table.all((id, _, error) =>
       this.#journal.error(`the record of the step ${id} cannot be read and is ignored`, error),
     );
-    if (records.length === 0) return;
+    // Beside each other, as they were: one waits for guests that are none of the others' business.
+    const batches = [...Map.groupBy(records, (record) => record.batch).values()];
+    await Promise.all(batches.map((batch) => this.#takeUpBatch(batch)));
+  }
+
+  async #takeUpBatch(batch: readonly StepRecord[]): Promise<void> {
     const ending = this.#ending.signal;
-    const steps = records.map(({ step }) => step);
+    const steps = batch.map(({ step }) => step);
     const end = this.#begin(steps);
-    const giveBack = await this.#claims.take(thingsOf(steps), 'wait', ending);
     try {
-      for (const batch of Map.groupBy(records, (record) => record.batch).values()) {
-        await this.#takeUp(batch, ending);
-        this.#end(() =>
-          this.#table.change(
-            [],
-            batch.map(({ id }) => id),
-          ),
-        );
-      }
+      const giveBack = await this.#claims.take(thingsOf(steps), 'wait', ending);
+      await this.#takeUp(batch, ending).finally(giveBack);
+      this.#end(() =>
+        this.#table.change(
+          [],
+          batch.map(({ id }) => id),
+        ),
+      );
     } finally {
-      giveBack();
       end();
     }
   }

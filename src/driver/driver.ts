@@ -333,9 +333,10 @@ export interface Driver {
   /**
    * Finds the kernel launched in `directory` by an earlier process: a live one is re-attached, an ended one gives its
    * KernelExit, and undefined means nothing of it is left. A paused one is resumed, for it could not answer otherwise. Rejects
-   * when it can neither be taken over nor proven to be gone: destroy() tells which.
+   * when it can neither be taken over nor proven to be gone: destroy() tells which. `seen`: told of the process of a live one before anything
+   * is asked of that.
    */
-  attach(spec: LaunchSpec): Promise<Kernel | KernelExit | undefined>;
+  attach(spec: LaunchSpec, seen?: (pid: number) => void): Promise<Kernel | KernelExit | undefined>;
   /**
    * Ends whatever a launch in `directory`, this driver's or not, has left running, and gives back what it held of the host;
    * removes none of its files. `id`: the instance's, where it is known. Idempotent.

@@ -42,7 +42,11 @@ export function evidenceCapability({ clock, events }: Surroundings, given: Given
   };
   const handlers: Handlers<typeof evidenceApi> = {
     evidence: ({ params }) => collect(params.name),
-    getMemory: ({ params, signal }) => memory.read(given.instances().get(params.name), signal),
+    async getMemory({ params, signal }) {
+      const instance = given.instances().get(params.name);
+      await instance.takenOver(signal);
+      return await memory.read(instance, signal);
+    },
   };
   return { name: 'evidence', routes: served(evidenceApi, handlers) };
 }

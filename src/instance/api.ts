@@ -123,6 +123,7 @@ const statusFields = {
   spec,
   size: { ...size, description: 'What its kernel has of its machine now, or begins with at its next start' },
   state: oneOf('created', 'starting', 'running', 'paused', 'stopping', 'stuck', 'exited', 'backoff'),
+  takingOver: { ...flag, description: "Its kernel runs, an earlier daemon's, and has not answered this one yet" },
   bootId: orNull(text),
   kernelRelease: orNull(text),
   pid: orNull({ type: 'integer' }),

@@ -1,9 +1,25 @@
-/** Finds the kernel of an instance that an earlier daemon left running. */
+/** Finds the kernel of an instance that an earlier daemon left running, or ends it. */
 import type { Kernel, KernelExit, LaunchSpec } from '../driver/index.ts';
 import { asPolykernelError } from '../sys/errors.ts';
 import type { InstanceEnvironment } from './environment.ts';
 
 const died = (message: string): KernelExit => ({ reason: 'died', code: null, signal: null, message });
+
+const GONE = died('the kernel was gone when the daemon came back');
+
+/** What is not proven to be gone. */
+interface Left {
+  left: string;
+}
+
+interface Search {
+  /** Aborted when nobody waits for its guest any more. */
+  signal: AbortSignal;
+  /** Then it is the next daemon's, and not to be ended. */
+  isDetached(): boolean;
+  /** Told of its process, before its guest is asked. */
+  seen(pid: number): void;
+}
 
 /**
  * The kernel of an instance, or how it ended. One that cannot be taken over is ended: nobody could reach it. Never rejects: what is
@@ -14,23 +30,52 @@ export async function findKernel(
   name: string,
   launch: LaunchSpec | null,
   environment: InstanceEnvironment,
-): Promise<Kernel | KernelExit | { left: string }> {
-  const gone = died('the kernel was gone when the daemon came back');
-  if (launch === null) return gone;
+  { signal, isDetached, seen }: Search,
+): Promise<Kernel | KernelExit | Left> {
+  if (launch === null) return GONE;
+  const attached = environment.driver.attach(launch, seen);
   try {
-    const found = (await environment.driver.attach(launch)) ?? gone;
-    const isBroken = 'guest' in found && found.guest.brokenBy !== undefined;
-    if (!isBroken) return found;
-    found.detach();
+    const found = (await orAborted(attached, signal)) ?? GONE;
+    if (!('guest' in found) || found.guest.brokenBy === undefined) return found;
     throw found.guest.brokenBy;
   } catch (error) {
-    environment.complain(`taking over ${name}`, error);
-    try {
-      await environment.destroy(launch);
-    } catch (failure) {
-      environment.complain(`ending ${name}`, failure);
-      return { left: asPolykernelError(failure, 'ending it').message };
-    }
+    const over = attached.then(
+      (found) => found !== undefined && 'guest' in found && found.detach(),
+      () => {},
+    );
+    if (isDetached()) return GONE;
+    if (!signal.aborted) environment.complain(`taking over ${name}`, error);
+    const ended = await endLaunch(name, launch, environment);
+    if ('left' in ended) return ended;
+    // What it still does in the directory is over before another kernel is started there.
+    await over;
     return died(`the kernel could not be taken over: ${asPolykernelError(error, 'that').message}`);
+  }
+}
+
+/** Ends the kernel of an instance without asking its guest. Never rejects, as findKernel(). */
+export async function endLaunch(
+  name: string,
+  launch: LaunchSpec | null,
+  environment: InstanceEnvironment,
+): Promise<KernelExit | Left> {
+  try {
+    if (launch !== null) await environment.destroy(launch);
+    return GONE;
+  } catch (error) {
+    environment.complain(`ending ${name}`, error);
+    return { left: asPolykernelError(error, 'ending it').message };
+  }
+}
+
+async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const stop = () => reject(signal.reason);
+  if (signal.aborted) stop();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', stop);
   }
 }

@@ -22,11 +22,6 @@ export class InPlace {
     this.#conforming.set(instance, this.#conform(instance, adopted));
   }
 
-  /** Resolves when what begin() began is done. */
-  async settled(instance: Instance): Promise<void> {
-    await this.#conforming.get(instance);
-  }
-
   /** As far as that can be; what cannot be moved is told. */
   async repin(instances: readonly Instance[]): Promise<void> {
     const cpus = this.#options.housekeepingCpus();
@@ -37,7 +32,8 @@ export class InPlace {
   async areInPlace(instances: readonly Instance[]): Promise<boolean> {
     const cpus = this.#options.housekeepingCpus();
     const each = instances.map(async (instance) => {
-      await this.settled(instance);
+      await instance.takenOver();
+      await this.#conforming.get(instance);
       return await instance.isInPlace(cpus);
     });
     return (await Promise.all(each)).every(Boolean);

@@ -14,7 +14,7 @@ it('replaces its record and changes none', async () => {
   }) as InstanceRecord;
   const environment: Pick<InstanceEnvironment, 'clock'> = { clock: { ...systemClock, after: () => () => {} } };
   const instance = new Instance(record, environment as InstanceEnvironment);
-  await instance.adopt();
+  await instance.adopt(() => {});
   expect(instance.record.restartAt).not.toBe(record.restartAt);
   await instance.detach();
 });

@@ -12,19 +12,29 @@ import { Life, LOST_PATIENCE_MS } from './life.ts';
 import type { Watcher } from './output.ts';
 import { hostPlacement, misplacementOf, vcpusOfMachine } from './placement.ts';
 import { type InstanceRecord, statusOf } from './record.ts';
-import { checkPause, conflict, failedStart, notProven, notRunning } from './refusals.ts';
+import { checkPause, conflict, failedStart, notProven, notRunning, notTakenOver } from './refusals.ts';
 import type { Run } from './run.ts';
 import { kernelSize, machineSize, sizeOf } from './size.ts';
 import type { InstanceState, InstanceStatus, Placement } from './spec.ts';
 
-/** INVARIANT: asks its life to go on and waits for what comes of it; decides nothing of its state. */
+/** What a client waits for meanwhile. */
+export const TAKING_OVER = 'waiting for its kernel to answer the new daemon';
+/** How long what is asked of its kernel waits for that to be taken over from an earlier daemon, in milliseconds. */
+const TAKE_OVER_PATIENCE_MS = 10_000;
+
+/**
+ * INVARIANTS
+ * - Asks its life to go on and waits for what comes of it; decides nothing of its state.
+ * - What is asked of a kernel that an earlier daemon started waits until that has answered this one; only ending it by force, and looking
+ *   at what is known, does not.
+ */
 export class Instance {
   readonly #life: Life;
   /** Of what moves the threads of its kernel, for whatever reason. */
   readonly #moving = new Mutex();
   /** Of the CPUs that are recorded as its own those it is kept to, while it gives the others away. */
   #left: { owned: Placement; vcpuCpus: readonly number[] } | undefined;
-  #shown: { record: InstanceRecord; status: InstanceStatus } | undefined;
+  #shown: { record: InstanceRecord; pid: number | null; isTakingOver: boolean; status: InstanceStatus } | undefined;
 
   constructor(record: InstanceRecord, environment: InstanceEnvironment) {
     this.#life = new Life(record, environment);
@@ -45,11 +55,14 @@ export class Instance {
   }
   /** The same one again until something changes: it is looked at several times a second. */
   get status(): InstanceStatus {
-    const { record } = this;
-    const pid = this.#life.run?.kernel?.pid || null;
-    if (this.#shown?.record !== record || this.#shown.status.pid !== pid)
-      this.#shown = { record, status: statusOf(record, pid) };
-    return this.#shown.status;
+    const { record, isTakingOver } = this;
+    const { run } = this.#life;
+    const pid = run?.kernel?.pid || run?.takingOver?.pid || null;
+    const shown = this.#shown;
+    if (shown?.record === record && shown.pid === pid && shown.isTakingOver === isTakingOver) return shown.status;
+    const status = statusOf(record, pid, isTakingOver);
+    this.#shown = { record, pid, isTakingOver, status };
+    return status;
   }
   get driver(): Driver {
     return this.#life.environment.driver;
@@ -91,11 +104,32 @@ export class Instance {
 
   /** Whether its kernel has booted and is not about to end. */
   get #isUp(): boolean {
-    return this.state === 'running' || this.state === 'paused';
+    return this.#life.isUp;
+  }
+
+  /** Whether its kernel is an earlier daemon's, and has not answered this one yet. */
+  get isTakingOver(): boolean {
+    return this.#life.isTakingOver;
+  }
+
+  /** Resolves once that is over, however it ended. Rejects with `unavailable` when it takes too long, and with the signal's reason. */
+  async takenOver(signal?: AbortSignal): Promise<void> {
+    if (!this.isTakingOver) return;
+    const patience = new AbortController();
+    const cancel = this.#life.environment.clock.after(TAKE_OVER_PATIENCE_MS, () =>
+      patience.abort(notTakenOver(this.name)),
+    );
+    const over = signal === undefined ? patience.signal : AbortSignal.any([signal, patience.signal]);
+    try {
+      await this.#until(() => !this.isTakingOver || this.#life.detached, over);
+    } finally {
+      cancel();
+    }
   }
 
   /** Resolves when it is down; rejects with `conflict` when it is not proven to be. Grace in ms; default that of the spec. */
   async stop(graceMs: number = this.record.spec.stopGraceMs): Promise<void> {
+    await this.takenOver();
     this.#life.stopGraceMs = graceMs;
     this.#life.dispatch({ type: 'stop', exit: stoppedExit(this.#life.now) });
     await this.#untilDown();
@@ -131,8 +165,9 @@ export class Instance {
     this.#life.dispatch({ type: 'restart-due' });
   }
 
-  /** Sends a signal to the workload. Throws `conflict` when none runs. */
-  signal(number: number): void {
+  /** Sends a signal to the workload. Rejects with `conflict` when none runs. */
+  async signal(number: number): Promise<void> {
+    await this.takenOver();
     const { main } = this;
     if (main === undefined || this.state !== 'running')
       throw conflict(this.name, 'runs no workload that could get a signal');
@@ -145,6 +180,7 @@ export class Instance {
    */
   async pause(briefly = false): Promise<void> {
     checkPause(this.driver);
+    await this.takenOver();
     const run = this.#asked('pause');
     await run.call('pause');
     if (this.#life.run === run) this.#life.paused(briefly);
@@ -152,6 +188,7 @@ export class Instance {
 
   /** Throws `conflict` unless it is paused. */
   async resume(): Promise<void> {
+    await this.takenOver();
     const run = this.#asked('resume');
     await run.call('resume');
     if (run.kernel !== undefined) await this.#life.environment.resumed(run.kernel);
@@ -186,13 +223,13 @@ export class Instance {
     return this.#life.changes.until(condition, signal);
   }
 
-  /** A further process in the guest. Throws `conflict` unless running. */
-  exec(request: ExecRequest): GuestProcess {
-    return this.#guest('run a command').exec(request);
+  /** A further process in the guest. Rejects with `conflict` unless running. */
+  async exec(request: ExecRequest): Promise<GuestProcess> {
+    return (await this.#guest('run a command')).exec(request);
   }
-  /** One that an earlier daemon has moved to this one. Throws `conflict` unless running, `not-found` when there is none. */
-  goOn(session: number): GuestProcess {
-    return this.#guest('go on with a command').adopt(session);
+  /** One that an earlier daemon has moved to this one. Rejects with `conflict` unless running, `not-found` when there is none. */
+  async goOn(session: number): Promise<GuestProcess> {
+    return (await this.#guest('go on with a command')).adopt(session);
   }
   /** It goes on with the next daemon, when this one ends in good order. Returns what ends that. */
   carry(carried: Carried): () => void {
@@ -200,16 +237,22 @@ export class Instance {
     run?.carried.add(carried);
     return () => run?.carried.delete(carried);
   }
-  /** For files. Throws `conflict` unless running. */
-  guest(): GuestLink {
+  /** For files. Rejects with `conflict` unless running. */
+  guest(): Promise<GuestLink> {
     return this.#guest('transfer a file');
   }
-  #guest(purpose: string): GuestLink {
+  async #guest(purpose: string): Promise<GuestLink> {
+    await this.takenOver();
     const kernel = this.#life.run?.kernel;
     if (kernel !== undefined && this.state === 'running') return kernel.guest;
     throw notRunning(this.name, this.state, this.active, purpose);
   }
-  console(): Promise<Duplex> {
+  /** What was heard of its agent so far; 0 while none is there. */
+  get heard(): number {
+    return this.state === 'running' ? (this.#life.run?.kernel?.guest.heard ?? 0) : 0;
+  }
+  async console(): Promise<Duplex> {
+    await this.takenOver();
     const kernel = this.#life.run?.kernel;
     if (kernel === undefined) throw conflict(this.name, 'has no running kernel, so no console');
     return kernel.console();
@@ -224,6 +267,7 @@ export class Instance {
       throw new PolykernelError('not-found', `${this.name} has no session ${session} to go on with`);
     if (this.hasClient) throw conflict(this.name, 'has a client attached already');
     const foreground = new Foreground(onPhase, () => this.#clientLeft());
+    if (this.isTakingOver) onPhase(TAKING_OVER);
     this.#life.attach(foreground);
     return foreground;
   }
@@ -249,7 +293,10 @@ export class Instance {
     return this.#life.changes.listen(listener);
   }
 
-  /** Moves the kernel, if one runs, to the CPUs the record says; without a placement to the housekeeping CPUs. */
+  /**
+   * Moves the kernel, if one runs, to the CPUs the record says; without a placement to the housekeeping CPUs. One that is being taken over
+   * is moved when it is.
+   */
   repin(housekeepingCpus: readonly number[] | undefined): Promise<void> {
     return this.#moving.run(async () => {
       const kernel = this.#liveKernel();
@@ -299,6 +346,7 @@ export class Instance {
     housekeepingCpus: readonly number[] | undefined,
     part?: keyof KernelSize,
   ): Promise<KernelSize | null> {
+    await this.takenOver();
     const kernel = this.#liveKernel();
     if (kernel === undefined) return null;
     const { placement } = this.record;
@@ -345,18 +393,21 @@ export class Instance {
   }
   /** Of its CPUs, for people; null when no kernel runs, or its driver gives none. */
   async registers(): Promise<string | null> {
+    await this.takenOver();
     return (await this.#life.run?.kernel?.registers?.()) ?? null;
   }
-  /** Of its kernel; null when none runs, or its driver gives none. */
+  /** Of its kernel; null when none runs or has been taken over, or its driver gives none. */
   get memory(): MemorySource | null {
     return this.#liveKernel()?.memory ?? null;
   }
   /** What guest and VMM say that its kernel has, as Kernel.size(); null when none runs. */
   async sizeNow(part?: keyof KernelSize): Promise<KernelSize | null> {
+    await this.takenOver();
     return (await this.#liveKernel()?.size(part)) ?? null;
   }
   /** Whether its kernel is bound to the share that it has, as the host says. Throws `unsupported` where nothing can do that. */
   async holdsShare(): Promise<boolean> {
+    await this.takenOver();
     const wanted = hostPlacement(this.record)?.mostCpus ?? null;
     const real = wanted === null ? null : await this.placementNow();
     if (wanted === null || real === null) return true;
@@ -365,11 +416,11 @@ export class Instance {
       hint: 'It takes root, and the controller "cpu": see `pk pool show`.',
     });
   }
-  /** Where the kernel really is, read from the host kernel; null when none runs. */
+  /** Where the kernel really is, read from the host kernel; null when none runs or has been taken over. */
   async placementNow(): Promise<RealPlacement | null> {
     return (await this.#liveKernel()?.placementNow()) ?? null;
   }
-  /** How the kernel sits elsewhere than the record says, as a sentence; null when it does not or none runs. */
+  /** How the kernel sits elsewhere than the record says, as a sentence; null when it does not, or none runs or has been taken over. */
   async misplaced(): Promise<string | null> {
     const { placement, spec } = this.record;
     const wanted = placement?.vcpuCpus.length ? vcpusOfMachine(spec, placement) : undefined;
@@ -381,9 +432,9 @@ export class Instance {
     return this.#isUp ? this.#life.run?.kernel : undefined;
   }
 
-  /** Takes up what an earlier daemon left: finds the kernel again or draws the conclusion from its end. */
-  adopt(): Promise<void> {
-    return this.#life.adopt();
+  /** Takes up what an earlier daemon left, as Life.adopt(). */
+  adopt(alive: () => void): Promise<void> {
+    return this.#life.adopt(alive);
   }
 
   /** Lets go of everything without touching the kernel. A boot under way is given up; the next daemon repeats it. */

@@ -50,12 +50,12 @@ export interface Instances {
     changes: ReadonlyMap<string, Partial<Pick<InstanceRecord, 'spec' | 'size' | 'placement' | 'definition'>>>,
     pool: Pool | null,
   ): Promise<void>;
-  /** Moves a running kernel to the CPUs its instance owns now; for any other there is nothing to do. */
+  /** Moves a running kernel to the CPUs its instance owns now; for any other there is nothing to do. Waits as Instance.takenOver(). */
   repin(name: string): Promise<void>;
   /** Has a kernel become as large as recorded; `vcpuCpus` and `part` as Instance.resize() has them. */
   resize(name: string, vcpuCpus: readonly number[] | null, part?: keyof Size): Promise<KernelSize | null>;
-  /** Moves the kernels of these that run, or of all, to the CPUs they own now, and all else of them to the housekeeping CPUs. What fails is told in the journal. */
+  /** Moves the kernels of these that run, or of all, to the CPUs they own now, and all else of them to the housekeeping CPUs; what is being taken over when it is. What fails is told in the journal. */
   repinAll(names?: readonly string[]): Promise<void>;
-  /** Whether the kernels of these that run, or of all, sit where the ledger says, as they were told and as the host kernel says. */
+  /** Whether the kernels of these that run, or of all, sit where the ledger says, as they were told and as the host kernel says. Waits as Instance.takenOver(). */
   areInPlace(names?: readonly string[]): Promise<boolean>;
 }

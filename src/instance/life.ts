@@ -6,7 +6,7 @@ import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { Changes } from './changes.ts';
 import type { InstanceEnvironment } from './environment.ts';
 import { exitOfFailedStart, exitOfKernel, exitOfLostWorkload, exitOfWorkload } from './exits.ts';
-import { findKernel } from './find-kernel.ts';
+import { endLaunch, findKernel } from './find-kernel.ts';
 import type { Foreground } from './foreground.ts';
 import { type Effect, type MachineEvent, transition } from './machine.ts';
 import type { Watcher } from './output.ts';
@@ -90,6 +90,14 @@ export class Life {
   get isRestartDue(): boolean {
     return this.#isRestartDue;
   }
+  /** Whether its kernel has booted and is not about to end. */
+  get isUp(): boolean {
+    return this.state === 'running' || this.state === 'paused';
+  }
+  /** Whether that is an earlier daemon's, and has not answered this one yet. */
+  get isTakingOver(): boolean {
+    return this.isUp && this.#run?.takingOver !== undefined;
+  }
   /** The present moment, as records have it. */
   get now(): string {
     return timestamp(this.environment.clock);
@@ -147,8 +155,11 @@ export class Life {
     }
   }
 
-  /** Takes up what an earlier daemon left: finds the kernel again or draws the conclusion from its end. */
-  async adopt(): Promise<void> {
+  /**
+   * Takes up what an earlier daemon left: finds the kernel again or draws the conclusion from its end. `alive`: told when the host knows that
+   * it lives; its guest may take long to answer.
+   */
+  async adopt(alive: () => void): Promise<void> {
     const { machine, restartAt } = this.#record;
     if (machine.state === 'created' || machine.state === 'exited') return;
     if (machine.state === 'backoff') {
@@ -157,25 +168,35 @@ export class Life {
     }
     const run = new Run();
     this.#run = run;
-    await this.#takeOver(run);
+    await run.takeOver(() => this.#takeOver(run, alive)).finally(() => this.changes.tell());
+  }
+
+  /** Of one that is to end, or is booted anew since it was half set up, the guest is not asked. */
+  #find(run: Run, alive: () => void) {
+    const { launch } = this.#record;
+    if (!this.isUp) return endLaunch(this.name, launch, this.environment);
+    return findKernel(this.name, launch, this.environment, {
+      signal: run.signal,
+      isDetached: () => this.#detached,
+      seen(pid) {
+        run.takingOver = { pid };
+        alive();
+      },
+    });
   }
 
   /** Looks again later for one that is not proven to be gone. */
-  async #takeOver(run: Run): Promise<void> {
-    const found = await findKernel(this.name, this.#record.launch, this.environment);
+  async #takeOver(run: Run, alive: () => void): Promise<void> {
+    const found = await this.#find(run, alive);
     const kernel = 'guest' in found ? found : undefined;
     if (!this.#isCurrent(run)) return kernel?.detach();
     const { machine } = this.#record;
-    if (machine.state === 'starting') {
-      // Half set up: what was done to it is not known, so it is booted anew.
-      await kernel?.kill();
-      return void this.#boot();
-    }
     if ('left' in found) {
       this.#unproven(run, found.left);
-      this.#cancelTimer = this.environment.clock.after(PROOF_AGAIN_MS, () => void this.#takeOver(run));
+      this.#cancelTimer = this.environment.clock.after(PROOF_AGAIN_MS, () => void this.#takeOver(run, alive));
       return;
     }
+    if (machine.state === 'starting') return void this.#boot();
     run.kernel = kernel;
     if (!('guest' in found)) return await this.#kernelEnded(run, exitOfKernel(found, this.now));
     this.#watchKernel(run, found, true);

@@ -95,13 +95,14 @@ export const instanceTable: TableDefinition<InstanceRecord> = {
 export const newInstanceId = (): string => randomBytes(16).toString('hex');
 
 /** The record as the API shows it. */
-export function statusOf(record: InstanceRecord, pid: number | null): InstanceStatus {
+export function statusOf(record: InstanceRecord, pid: number | null, takingOver: boolean): InstanceStatus {
   const { machine } = record;
   return {
     id: record.id,
     spec: record.spec,
     size: sizeOf(record),
     state: machine.state,
+    takingOver,
     bootId: record.bootId,
     kernelRelease: record.kernelRelease,
     pid,

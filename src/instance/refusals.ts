@@ -9,18 +9,22 @@ export const conflict = (name: string, reason: string): PolykernelError =>
 
 /** Of an instance that must run for `purpose`. `active`: whether a kernel of it runs or is about to. */
 export function notRunning(name: string, state: InstanceState, active: boolean, purpose: string): PolykernelError {
-  if (state === 'running')
-    return new PolykernelError('unavailable', `${name} runs, but this daemon has not taken it over yet`, {
-      field: 'name',
-      value: name,
-      hint: 'Try again in a moment: a kernel whose agent does not answer a new daemon in ten seconds is ended.',
-    });
+  // The daemon ends.
+  if (state === 'running') return notTakenOver(name);
   return new PolykernelError('conflict', `${name} is ${state}; it must be running to ${purpose} in it`, {
     field: 'name',
     value: name,
     hint: state === 'paused' ? `Resume it: pk resume ${name}` : active ? undefined : `Start it: pk start ${name}`,
   });
 }
+
+/** Of one whose kernel does not answer this daemon yet. */
+export const notTakenOver = (name: string): PolykernelError =>
+  new PolykernelError('unavailable', `${name} runs, but this daemon has not taken it over yet`, {
+    field: 'name',
+    value: name,
+    hint: 'Try again in a moment: a kernel whose agent does not answer a new daemon in ten seconds is ended.',
+  });
 
 /** Of one whose kernel was ended. `why`: what is left of it. */
 export function notProven(name: string, why: string): PolykernelError {

@@ -47,23 +47,20 @@ export function instanceHandlers(supervisor: Supervisor): Handlers<typeof instan
     wait: (call) => done(of(call), (instance) => instance.ended(call.signal)),
 
     logs: ({ params, query, signal }) => supervisor.logs(params.name, query, signal),
-    getFile: (call) => of(call).guest().readFile(call.query.path),
-    putFile: (call) => {
+    getFile: async (call) => (await of(call).guest()).readFile(call.query.path),
+    async putFile(call) {
       const { path, mode = '0644' } = call.query;
-      return of(call)
-        .guest()
-        .writeFile(path, Number.parseInt(mode, 8), call.body ?? new Uint8Array());
+      const guest = await of(call).guest();
+      return await guest.writeFile(path, Number.parseInt(mode, 8), call.body ?? new Uint8Array());
     },
-    getTree: (call) =>
-      of(call)
-        .guest()
-        .readTree(call.query.path, call.query.as ?? '.', call.signal),
-    putTree(call) {
+    getTree: async (call) => (await of(call).guest()).readTree(call.query.path, call.query.as ?? '.', call.signal),
+    async putTree(call) {
       const { path, as = '', directory, owners } = call.query;
       const instance = of(call);
       const owner = supervisor.copyOwner(instance.name);
       const words = { name: as, isDirectory: directory, keepsOwners: owners, owner };
-      return instance.guest().writeTree(path, words, call.body ?? new Uint8Array(), call.signal);
+      const guest = await instance.guest();
+      return await guest.writeTree(path, words, call.body ?? new Uint8Array(), call.signal);
     },
   };
 }

@@ -9,10 +9,12 @@ const SETTLE_MS = 500;
 /** The same, where clients have commands in it that are to go on with the next daemon; and then how long these may take to read. */
 const CARRIED_MS = 3_000;
 
-/** INVARIANT: what is asked of the kernel is asked one after the other, and not before it has booted; only killing waits for nothing. */
+/** INVARIANT: what is asked of the kernel is asked one after the other, and not before it has booted, or has answered this daemon; only killing waits for nothing. */
 export class Run {
   kernel: Kernel | undefined;
   workload: Workload | undefined;
+  /** While its kernel, an earlier daemon's, has not answered this one: its process, once the host has told. */
+  takingOver: { pid: number | null } | undefined;
   /** When this daemon saw its kernel get ready, by the clock that nobody sets. */
   readyMs: number | undefined;
   readonly carried = new Set<Carried>();
@@ -29,7 +31,7 @@ export class Run {
     return this.#abort.signal;
   }
 
-  /** Does `work`, which sets the kernel; whatever else is asked of it waits for that. */
+  /** Does `work`, which boots or finds the kernel; whatever else is asked of it waits for that. */
   async boot(work: () => Promise<void>): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#calls = promise;
@@ -38,6 +40,14 @@ export class Run {
     } finally {
       resolve();
     }
+  }
+
+  /** The same of one that an earlier daemon started. */
+  async takeOver(work: () => Promise<void>): Promise<void> {
+    this.takingOver = { pid: null };
+    await this.boot(work).finally(() => {
+      this.takingOver = undefined;
+    });
   }
 
   cancelBoot(reason: PolykernelError): void {

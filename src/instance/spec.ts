@@ -102,6 +102,8 @@ export interface InstanceStatus {
   /** What it has now, or begins with at its next start. */
   size: Size;
   state: InstanceState;
+  /** Its kernel runs, an earlier daemon's, and has not answered this one yet. */
+  takingOver: boolean;
   /** Bytes-per-boot identity inside the guest; null until ready. */
   bootId: string | null;
   kernelRelease: string | null;

@@ -304,7 +304,11 @@ export function instanceExecutors(instances: Instances): Executors<InstanceStep>
     'instance.repin': {
       check: exists,
       run: ({ name }) => instances.repin(name),
-      verify: async ({ name }) => (await instances.get(name).misplaced()) === null,
+      async verify({ name }) {
+        const instance = instances.get(name);
+        await instance.takenOver();
+        return (await instance.misplaced()) === null;
+      },
       afterCrash: 'finish',
     },
   };

@@ -9,7 +9,7 @@ import type { GuestProcess } from '../guest/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { carryInput } from './carried.ts';
 import { exitOfProcess } from './exits.ts';
-import type { Instance } from './instance.ts';
+import { type Instance, TAKING_OVER } from './instance.ts';
 import { type ExecRequest, execRequest, type StreamCommand, streamCommand } from './requests.ts';
 import { checkCommand, checkUser } from './schema.ts';
 import type { StreamExit, StreamNotice } from './stream-messages.ts';
@@ -40,6 +40,7 @@ type Serve = (stream: ProcessStream, instance: Instance, supervisor: Served, ses
 const SERVE: Record<Kind, Serve> = {
   async attach(stream, instance, supervisor, session) {
     if (instance.record.spec.attached) return attachForeground(stream, instance, supervisor, session);
+    await taken(stream, instance);
     return watchDetached(stream, instance);
   },
 
@@ -59,7 +60,8 @@ const SERVE: Record<Kind, Serve> = {
         detached: request.detached,
         tty: request.tty ? { rows: request.rows || 24, columns: request.columns || 80 } : undefined,
       });
-    const process = request.session === undefined ? start() : instance.goOn(request.session);
+    await taken(stream, instance);
+    const process = await (request.session === undefined ? start() : instance.goOn(request.session));
     if (request.session !== undefined) tell(stream, { found: process.counts ?? null });
     // Of one that is handed over its guest is told no more.
     stream.onClose(() => process.forget());
@@ -82,6 +84,15 @@ const SERVE: Record<Kind, Serve> = {
     stream.close();
   },
 };
+
+/** Its kernel has answered this daemon; a client that waits for that is told so. Rejects as Instance.takenOver(). */
+async function taken(stream: ProcessStream, instance: Instance): Promise<void> {
+  if (!instance.isTakingOver) return;
+  tell(stream, { phase: TAKING_OVER });
+  const gone = new AbortController();
+  stream.onClose(() => gone.abort());
+  await instance.takenOver(gone.signal);
+}
 
 /** What an environment says of its user is not true of another one. */
 function ofNobody({ HOME: _, USER: __, LOGNAME: ___, ...rest }: Readonly<Record<string, string>>) {

@@ -1,6 +1,5 @@
 /** All instances: their creation, their removal, and what is done to many at once. */
-import { createHash } from 'node:crypto';
-import { mkdirSync, statSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import type { EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
 import type { Records } from '../core/table.ts';
@@ -12,6 +11,8 @@ import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Layout } from '../sys/paths.ts';
 import { removeTree } from '../sys/remove-tree.ts';
+import { isResized, withSources } from './changed-record.ts';
+import { copyOwner } from './copy-owner.ts';
 import { type CreateOptions, createInstance, possibleRequest, specOf, tryInstance } from './create.ts';
 import type { InstanceEventType } from './events.ts';
 import { identityProvider } from './give-identity.ts';
@@ -31,7 +32,6 @@ import { RecordKeeper } from './record-keeper.ts';
 import { type Entry, Registry } from './registry.ts';
 import type { LogQuery, PrewarmRequest } from './requests.ts';
 import { type CreateRequest, checkRequest } from './schema.ts';
-import { declaredSize } from './size.ts';
 import { acceptSources, writableBy } from './source.ts';
 import type { InstanceSpec, InstanceTrial, Size } from './spec.ts';
 import { takeUp } from './take-up.ts';
@@ -225,7 +225,9 @@ export class Supervisor<P = unknown> implements Instances {
   }
 
   async repin(name: string): Promise<void> {
-    await this.get(name).repin(this.#options.hostPool.housekeepingCpus());
+    const instance = this.get(name);
+    await instance.takenOver();
+    await instance.repin(this.#options.hostPool.housekeepingCpus());
   }
 
   async resize(name: string, vcpuCpus: readonly number[] | null, part?: keyof Size): Promise<KernelSize | null> {
@@ -294,11 +296,9 @@ export class Supervisor<P = unknown> implements Instances {
     };
   }
 
-  /** Names the instance `name` of this state directory where kernels of several daemons and machines share files. */
+  /** As copyOwner() names the instance `name`. */
   copyOwner(name: string): string {
-    const { home } = this.#options.paths;
-    const { ino, birthtimeMs } = statSync(home);
-    return createHash('sha256').update(`${home} ${ino} ${birthtimeMs} ${name}`).digest('hex').slice(0, 16);
+    return copyOwner(this.#options.paths.home, name);
   }
 
   /** Makes what later kernels of this kind are cloned from. Resolves with the driver and image that such a request gets. */
@@ -306,15 +306,19 @@ export class Supervisor<P = unknown> implements Instances {
     return prewarm(request, this.#options, signal);
   }
 
-  /** Takes up what an earlier daemon left and ends what it forgot. Resolves when nearly all of that is done. */
+  /** Takes up what an earlier daemon left and ends what it forgot, as takeUp(). */
   takeUp(): Promise<void> {
-    return takeUp({ ...this.#options, providers: this.#providers }, async (record) => {
+    return takeUp({ ...this.#options, providers: this.#providers }, (record) => {
       this.#records.found(record);
       const entry = this.#add(record);
-      await entry.instance.adopt().catch((error) => this.#complain(`taking over ${record.spec.name}`, error));
-      await this.#inPlace.settled(entry.instance);
       if (record.spec.attached) this.#expectClient(entry, CARRIED_MS);
-      this.#eraseIfDone(entry);
+      const { promise: known, resolve } = Promise.withResolvers<void>();
+      entry.instance
+        .adopt(resolve)
+        .catch((error) => this.#complain(`taking over ${record.spec.name}`, error))
+        .then(() => this.#eraseIfDone(entry))
+        .finally(resolve);
+      return known;
     });
   }
 
@@ -444,13 +448,3 @@ export class Supervisor<P = unknown> implements Instances {
     events.tell({ at: timestamp(clock), type, name: spec.name, id, message });
   }
 }
-
-/** A size that is declared anew is what it gets. */
-const isResized = (before: InstanceSpec, after: InstanceSpec | undefined): boolean =>
-  after !== undefined && JSON.stringify(declaredSize(after)) !== JSON.stringify(declaredSize(before));
-
-/** Other paths are looked at anew when they are first used. */
-const withSources = (record: InstanceRecord, { root, volumes, cwd }: InstanceSpec): InstanceRecord =>
-  JSON.stringify([root, volumes, cwd]) === JSON.stringify([record.spec.root, record.spec.volumes, record.spec.cwd])
-    ? record
-    : { ...record, sources: null };

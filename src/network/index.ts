@@ -11,7 +11,7 @@ import { Network } from './network.ts';
 export function networkCapability(
   { paths, events, journal, clock }: Surroundings,
   privileged: boolean,
-  instances: () => Pick<Instances, 'list'>,
+  instances: () => Pick<Instances, 'list' | 'find'>,
 ) {
   const network = new Network({
     home: paths.home,
@@ -22,6 +22,7 @@ export function networkCapability(
         .list()
         .map(({ record }) => record),
     journal,
+    isTakingOver: (name) => instances().find(name)?.isTakingOver ?? false,
     lost({ id, spec: { name } }) {
       const message = `${name} is in no network any more: what kept it ended; restart ${name} to join it again`;
       journal.info(message);

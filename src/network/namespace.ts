@@ -1,4 +1,5 @@
 /** Network namespaces in which programs of the host can be run. */
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { runCommand } from '../sys/command.ts';
 import { PolykernelError } from '../sys/errors.ts';
@@ -6,6 +7,10 @@ import { findTool, type Tool, toolHint } from '../sys/tools.ts';
 
 const NAMESPACES = '/run/netns';
 const DEADLINE_MS = 20_000;
+
+/** What root's namespace and the pair that leads out of it are called: each state directory has its own. */
+export const networkName = (home: string): string =>
+  `pk-${createHash('sha256').update(home).digest('hex').slice(0, 8)}`;
 
 export interface NetworkNamespace {
   /** A file that stands for it while it exists: what pk-shim and pk-forward enter it by. */

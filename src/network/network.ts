@@ -1,38 +1,29 @@
 /** The private network of a daemon: addresses, names and published ports of its instances. */
-import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { Journal } from '../core/journal.ts';
 import { Mutex } from '../core/mutex.ts';
-import { signalProcess } from '../core/process-id.ts';
 import type { Capabilities, Kernel, LaunchSpec } from '../driver/index.ts';
 import type { NetworkPort } from '../driver/network-port.ts';
-import { oursNaming } from '../driver/shim/process.ts';
 import type { InstanceRecord, InstanceSpec, PublishedPort } from '../instance/contract.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { isOnVolume } from '../sys/volume-text.ts';
+import { addressOf, BRIDGE_NUMBER, GATEWAY, LAST_NUMBER, NETMASK } from './addresses.ts';
 import { HostNetwork, networkObstacle } from './bridge.ts';
 import type { Forwards } from './forwards.ts';
 import { asBefore, withFreePorts } from './free-port.ts';
 import { KeptNamespace } from './kept-namespace.ts';
+import { removeLostNetworks } from './lost-networks.ts';
 import { HOSTS_FILE, NameTeller } from './name-teller.ts';
 import { resolvConf } from './nameservers.ts';
-import { NamedNamespace } from './namespace.ts';
+import { NamedNamespace, networkName } from './namespace.ts';
 import { checkNames, hostsFile, type Named } from './network-names.ts';
 import { NetworkNotes } from './network-notes.ts';
 import { hostText, meets } from './published-port.ts';
 import { Uplink } from './uplink.ts';
 
-const NETMASK = '255.255.0.0';
-const PREFIX = 16;
-const BRIDGE_NUMBER = 1;
-const LAST_NUMBER = 65_533;
 const KEEPER_FILE = 'network.keeper';
-const HAPROXY = /(?:^|\/)haproxy$/;
-
-/** The private network is 10.213.0.0/16 in a namespace of its own: outside it nobody sees these addresses. */
-const addressOf = (number: number): string => `10.213.${number >> 8}.${number & 255}`;
 
 type Member = Pick<InstanceRecord, 'id' | 'spec' | 'networkNumber' | 'launch'>;
 
@@ -45,17 +36,13 @@ export interface NetworkOptions {
   /** All instances there are. */
   members(): readonly Member[];
   journal: Journal;
+  /** Whether its kernel runs, and has not answered this daemon yet; by name. */
+  isTakingOver(instance: string): boolean;
   /** Told of a running one that is in no network any more. */
   lost(member: Member): void;
   /** For tests: where it is noted whose networks there are. */
   notes?: NetworkNotes;
 }
-
-const GATEWAY = `${addressOf(BRIDGE_NUMBER)}/${PREFIX}`;
-
-/** What root's namespace and the pair that leads out of it are called: each state directory has its own. */
-export const networkName = (home: string): string =>
-  `pk-${createHash('sha256').update(home).digest('hex').slice(0, 8)}`;
 
 /**
  * INVARIANTS
@@ -76,6 +63,9 @@ export class Network {
   readonly #gone = new Set<string>();
   readonly #privileged: boolean;
   readonly #lost: (member: Member) => void;
+  readonly #isTakingOver: (instance: string) => boolean;
+  /** Ids of those whose kernel runs, and is in no network any more. */
+  readonly #cut = new Set<string>();
   /** Of those that are in the network. */
   readonly #kernels = new Map<string, Kernel>();
   /** By id: the names an instance was started with. */
@@ -92,7 +82,8 @@ export class Network {
   /** The last one given. */
   #lastNumber: number | undefined;
 
-  constructor({ home, privileged, forwards, members, journal, lost, notes = new NetworkNotes() }: NetworkOptions) {
+  constructor(options: NetworkOptions) {
+    const { home, privileged, forwards, members, journal, lost, notes = new NetworkNotes() } = options;
     const name = networkName(home);
     const namespace = privileged ? new NamedNamespace(name) : new KeptNamespace(join(home, KEEPER_FILE));
     this.#home = home;
@@ -105,6 +96,7 @@ export class Network {
     this.#journal = journal;
     this.#teller = new NameTeller((text, error) => journal.error(text, error));
     this.#lost = lost;
+    this.#isTakingOver = options.isTakingOver;
   }
 
   /**
@@ -242,6 +234,7 @@ export class Network {
       const port = this.#port(networkNumber);
       const out = record.spec.network === 'egress';
       if (out) await this.#uplink?.ensure(this.#egress());
+      this.#cut.delete(record.id);
       this.#joined.set(record.id, (this.#joined.get(record.id) ?? 0) + 1);
       if (networkPort !== 'none') await this.#host.addPort(port, this.#groups());
       const { publish } = record.spec;
@@ -260,7 +253,7 @@ export class Network {
   /** A kernel runs: it is told of names that come and go. */
   kernelUp(name: string, kernel: Kernel): void {
     const member = this.#members().find(({ spec }) => spec.name === name);
-    if (member?.networkNumber == null) return;
+    if (member?.networkNumber == null || this.#cut.has(member.id)) return;
     this.#kernels.set(name, kernel);
     this.#changed();
     // While it booted others may have come or gone.
@@ -277,6 +270,8 @@ export class Network {
 
   /** The kernel of an instance has ended, or has never got ready: its port is closed, if no other one has been given it meanwhile. */
   async ended(id: string): Promise<void> {
+    // It may have ended before it answered.
+    this.#changed();
     const joined = this.#joined.get(id);
     await this.#mutex.run(async () => {
       const member = this.#members().find((each) => each.id === id);
@@ -309,6 +304,7 @@ export class Network {
       this.#gone.add(id);
       this.#told.delete(id);
       this.#joined.delete(id);
+      this.#cut.delete(id);
       for (const port of spec.publish) await this.#forwards.end(port);
       await this.#removePort(networkNumber, spec.network === 'egress');
     });
@@ -326,7 +322,7 @@ export class Network {
   /** Where a running kernel can be reached from the namespace; null when it cannot. */
   address(name: string): string | null {
     const member = this.#members().find(({ spec }) => spec.name === name);
-    return member?.networkNumber == null || !this.#kernels.has(name) ? null : addressOf(member.networkNumber);
+    return member?.networkNumber == null || !this.#isIn(member) ? null : addressOf(member.networkNumber);
   }
 
   /** Why no HAProxy can reach what is in it; null where one can. */
@@ -351,7 +347,7 @@ export class Network {
 
   /** After a restart of the daemon, with all instances known: ends what belongs to none. */
   async recover(): Promise<void> {
-    if (this.#privileged) await this.#removeLost();
+    if (this.#privileged) await removeLostNetworks(this.#notes, GATEWAY, this.#journal);
     const members = this.#members().filter(({ networkNumber }) => networkNumber !== null);
     await this.#forwards.endAllBut(this.#host.exists ? members.flatMap(({ spec }) => spec.publish) : []);
     if (members.length === 0) {
@@ -419,24 +415,6 @@ export class Network {
     if (this.#privileged) this.#notes.forget(networkName(this.#home));
   }
 
-  /** Networks of state directories that were removed while no daemon saw it, once no kernel has a port in them. */
-  async #removeLost(): Promise<void> {
-    for (const { name, home } of await this.#notes.lost()) {
-      try {
-        const namespace = new NamedNamespace(name);
-        const host = new HostNetwork(namespace, GATEWAY);
-        if ((await host.ports()).length > 0) continue;
-        // It has the namespace, and ports of this machine; all else sees for itself that its directory is gone.
-        for (const id of oursNaming(`${home}/`, HAPROXY)) signalProcess(id, 'SIGKILL');
-        await new Uplink(name, namespace, GATEWAY).remove();
-        await host.remove();
-        this.#notes.forget(name);
-      } catch (error) {
-        this.#journal.error(`removing the network ${name} of a state directory that is gone`, error);
-      }
-    }
-  }
-
   /** Closes the way out to all that may not use it, and removes it when nobody may. */
   async #keepUplink(): Promise<void> {
     const addresses = this.#egress();
@@ -447,10 +425,17 @@ export class Network {
   /** Forgets the running kernels that are in no network any more, and says so. */
   #lose(isLost: (member: Member) => boolean): void {
     for (const member of this.#members())
-      if (this.#kernels.has(member.spec.name) && isLost(member)) {
+      if (this.#isIn(member) && isLost(member)) {
         this.#kernels.delete(member.spec.name);
+        this.#cut.add(member.id);
         this.#lost(member);
       }
+  }
+
+  /** Whether its kernel runs, and is in the network. */
+  #isIn({ id, spec, networkNumber }: Member): boolean {
+    if (networkNumber === null || this.#cut.has(id)) return false;
+    return this.#kernels.has(spec.name) || this.#isTakingOver(spec.name);
   }
 
   #port(number: number): NetworkPort {

@@ -12,7 +12,7 @@ import { type FunctionStep, leaseFunction, plugFunction, returnFunction, setNetw
 
 interface AttachmentsOptions {
   functions: Functions;
-  instances(): Pick<Instances, 'get'>;
+  instances(): Pick<Instances, 'get' | 'list'>;
   steps(): Pick<Steps<FunctionStep>, 'submit'>;
 }
 
@@ -32,8 +32,13 @@ export class Attachments {
     });
   }
 
-  /** Undefined when no kernel of it runs. Throws `unsupported` when that can be given none. */
-  functionsOf(instance: string): KernelFunctions | undefined {
+  /** Undefined when no kernel of it runs. Rejects with `unsupported` when that can be given none, and as Instance.takenOver(). */
+  async functionsOf(instance: string): Promise<KernelFunctions | undefined> {
+    await this.#options
+      .instances()
+      .list()
+      .find(({ record }) => record.id === instance)
+      ?.takenOver();
     const kernel = this.#kernels.get(instance);
     if (kernel === undefined || kernel.functions !== undefined) return kernel?.functions;
     throw new PolykernelError('unsupported', 'its driver gives functions to no kernel that runs', {
@@ -56,7 +61,7 @@ export class Attachments {
     const instance = this.#options.instances().get(name);
     const { id, spec } = instance.record;
     if (!instance.active) return { ...(await functions.assign(text, spec.name)), running: false };
-    const kernel = this.#running(instance);
+    const kernel = await this.#running(instance);
     kernel.check();
     const of = { instance: id, owner: spec.name };
     const wish = deviceWish(text, 'device');
@@ -89,7 +94,7 @@ export class Attachments {
         hint: '`pk sriov ls` shows whose each is.',
       });
     if (!instance.active) return await functions.release(address);
-    this.#running(instance);
+    await this.#running(instance);
     const of = { instance: id, owner: spec.name };
     await steps().submit([unplugFunction(address, of), returnFunction(address, of)], { signal, whenBusy: 'refuse' });
     functions.tell('function-detached', address, `the kernel of ${spec.name} let go of it`);
@@ -118,8 +123,9 @@ export class Attachments {
     return { address, before, now, change: settingsText(change) };
   }
 
-  #running({ name, state, record }: Instance): KernelFunctions {
-    const functions = this.functionsOf(record.id);
+  async #running(instance: Instance): Promise<KernelFunctions> {
+    const functions = await this.functionsOf(instance.record.id);
+    const { name, state } = instance;
     if (state === 'running' && functions !== undefined) return functions;
     throw new PolykernelError('conflict', `the kernel of ${name} can take no part in this now: it is ${state}`, {
       field: 'name',

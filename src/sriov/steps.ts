@@ -91,15 +91,15 @@ export interface FunctionActs {
   isLeased(address: string, instance: string): boolean;
   /** What a kernel is given, ready for it. */
   ready(address: string): Promise<PassedFunction>;
-  /** Of the kernel of an instance that runs now; undefined: none runs. Throws `unsupported` when it can be given none. */
-  functionsOf(instance: string): KernelFunctions | undefined;
+  /** Of the kernel of an instance that runs now; undefined: none runs. Rejects with `unsupported` when it can be given none. */
+  functionsOf(instance: string): Promise<KernelFunctions | undefined>;
 }
 
 export function functionExecutors(acts: FunctionActs): Executors<FunctionStep> {
   const has = async (instance: string, address: string) =>
-    (await acts.functionsOf(instance)?.list())?.includes(address) ?? false;
-  const mustRun = ({ instance, owner, name }: OfInstance & BareStep): KernelFunctions => {
-    const functions = acts.functionsOf(instance);
+    (await (await acts.functionsOf(instance))?.list())?.includes(address) ?? false;
+  const mustRun = async ({ instance, owner, name }: OfInstance & BareStep): Promise<KernelFunctions> => {
+    const functions = await acts.functionsOf(instance);
     if (functions !== undefined) return functions;
     throw new PolykernelError('conflict', `no kernel of ${owner} runs any more`, {
       field: 'name',
@@ -128,14 +128,14 @@ export function functionExecutors(acts: FunctionActs): Executors<FunctionStep> {
       afterCrash: 'finish',
     },
     'function.plug': {
-      check: (step) => mustRun(step).check(),
-      run: async (step) => mustRun(step).attach(await acts.ready(step.name)),
+      check: async (step) => (await mustRun(step)).check(),
+      run: async (step) => (await mustRun(step)).attach(await acts.ready(step.name)),
       verify: ({ instance, name }) => has(instance, name),
       afterCrash: 'undo',
     },
     'function.unplug': {
       check: () => {},
-      run: async ({ instance, name }) => acts.functionsOf(instance)?.detach(name),
+      run: async ({ instance, name }) => (await acts.functionsOf(instance))?.detach(name),
       verify: async ({ instance, name }) => !(await has(instance, name)),
       afterCrash: 'finish',
     },

@@ -1,6 +1,6 @@
-/** Datagrams to a Unix socket, which Node has none of: the only door to socket(2) and sendto(2). koffi is loaded by the first use. */
+/** Datagrams to a Unix socket, which Node has none of: the only door to socket(2) and sendto(2). */
 import { closeSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { type Libc, libc } from './libc.ts';
 
 const AF_UNIX = 1;
 const SOCK_DGRAM_CLOEXEC = 0o2000002;
@@ -19,13 +19,12 @@ export interface Datagrams {
 export function datagramsTo(path: string): Datagrams | undefined {
   const address = socketAddress(path);
   if (address === undefined) return undefined;
-  let koffi: typeof import('koffi');
+  let c: Libc;
   try {
-    koffi = createRequire(import.meta.url)('koffi');
+    c = libc();
   } catch {
     return undefined;
   }
-  const c = koffi.load(null);
   const socket = c.func('int socket(int domain, int type, int protocol)');
   const sendTo = c.func(
     'long sendto(int fd, const uint8_t *data, size_t bytes, int flags, const uint8_t *to, unsigned int size)',

@@ -1,11 +1,10 @@
 /**
- * Memory shared between processes: the only door to mmap(2), madvise(2), memfd_create(2), futex(2) and malloc_trim(3). koffi is loaded by the first
- * use, because it costs 30 ms of start-up.
+ * Memory shared between processes: the only door to mmap(2), madvise(2), memfd_create(2), futex(2) and malloc_trim(3).
  */
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, readFileSync, readlinkSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { constants as osConstants } from 'node:os';
 import { asPolykernelError, PolykernelError } from './errors.ts';
+import { type Libc, libc } from './libc.ts';
 import { isTrusted } from './places.ts';
 
 const PROT_READ_WRITE = 3;
@@ -46,16 +45,15 @@ let loaded: Library | undefined;
 
 function library(): Library {
   if (loaded !== undefined) return loaded;
-  let koffi: typeof import('koffi');
+  let c: Libc;
   try {
-    koffi = createRequire(import.meta.url)('koffi');
+    c = libc();
   } catch (cause) {
     throw new PolykernelError('unavailable', 'shared memory needs koffi, which is not installed for this machine', {
       hint: 'Run `npm install --include=optional` in the Polykernel checkout.',
       cause,
     });
   }
-  const c = koffi.load(null);
   loaded = {
     mmap: c.func('void *mmap(void *at, size_t bytes, int protection, int flags, int fd, int64_t offset)'),
     munmap: c.func('int munmap(void *at, size_t bytes)'),
@@ -65,8 +63,8 @@ function library(): Library {
     lock: c.func('int fcntl(int fd, int command, uint8_t *lock)'),
     futex: c.func('long syscall(long call, void *word, long operation, long value, int64_t *timeout)'),
     trim: optional(() => c.func('int malloc_trim(size_t keep)')),
-    errno: koffi.errno,
-    view: koffi.view,
+    errno: c.errno,
+    view: c.view,
   } as unknown as Library;
   return loaded;
 }

@@ -1,11 +1,10 @@
 /**
  * Whether a TCP port takes connections, asked from within another network namespace: a socket stays in the one that it was made in.
- * koffi is loaded by the first use.
  *
  * INVARIANT: setns(2) takes the calling thread alone, and that is back before anything else runs on it.
  */
 import { closeSync, openSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { libc } from './libc.ts';
 
 const AF_INET = 2;
 /** SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK */
@@ -64,14 +63,13 @@ export function knock(namespace: string | null, address: string, port: number): 
 function load(): Calls | undefined {
   if (calls !== undefined) return calls;
   try {
-    const koffi: typeof import('koffi') = createRequire(import.meta.url)('koffi');
-    const c = koffi.load(null);
+    const c = libc();
     calls = {
       socket: c.func('int socket(int domain, int type, int protocol)'),
       connect: c.func('int connect(int fd, const uint8_t *address, unsigned int bytes)'),
       setsockopt: c.func('int setsockopt(int fd, int level, int name, const uint8_t *value, unsigned int bytes)'),
       setns: c.func('int setns(int fd, int type)'),
-      errno: () => koffi.errno(),
+      errno: () => c.errno(),
     };
     return calls;
   } catch {

@@ -115,7 +115,7 @@ async function save(step: Omit<Save, 'undo'>, instances: Pick<Instances, 'get'>,
   });
 }
 
-type Guest = ReturnType<ReturnType<Instances['get']>['exec']>;
+type Guest = Awaited<ReturnType<ReturnType<Instances['get']>['exec']>>;
 
 /** Runs it as the workload is; rejects unless it ends well, in its time, with all that `streams` does. */
 async function execute(
@@ -126,7 +126,7 @@ async function execute(
 ): Promise<void> {
   const instance = instances.get(name);
   const { env, cwd, cwdOptional, user } = instance.record.spec;
-  const process = instance.exec({ command: ['/bin/sh', '-c', command], env, cwd, cwdOptional, user });
+  const process = await instance.exec({ command: ['/bin/sh', '-c', command], env, cwd, cwdOptional, user });
   let complaint = '';
   process.stderr.on('data', (data: Buffer) => {
     if (complaint.length < COMPLAINT_BYTES) complaint += data.toString('latin1');

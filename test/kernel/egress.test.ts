@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { InstanceStatus } from '../../src/instance/contract.ts';
 import { resolvConf } from '../../src/network/nameservers.ts';
-import { networkName } from '../../src/network/network.ts';
+import { networkName } from '../../src/network/namespace.ts';
 import { compileFrames, ipv4, RST, SYN, tcp } from '../support/frames.ts';
 import { Sandbox, until } from '../support/pk.ts';
 

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { InstanceStatus } from '../../src/instance/contract.ts';
-import { networkName } from '../../src/network/network.ts';
+import { networkName } from '../../src/network/namespace.ts';
 import { freePort } from '../support/http.ts';
 import { Sandbox, until } from '../support/pk.ts';
 

@@ -8,8 +8,8 @@ import { expect, it, onTestFinished } from 'vitest';
 import { silentJournal } from '../../src/core/journal.ts';
 import { HostNetwork } from '../../src/network/bridge.ts';
 import { Forwards } from '../../src/network/forwards.ts';
-import { NamedNamespace } from '../../src/network/namespace.ts';
-import { Network, networkName } from '../../src/network/network.ts';
+import { NamedNamespace, networkName } from '../../src/network/namespace.ts';
+import { Network } from '../../src/network/network.ts';
 import { NetworkNotes } from '../../src/network/network-notes.ts';
 
 function directory(): string {
@@ -43,6 +43,7 @@ it.skipIf(process.getuid?.() !== 0)(
     const home = directory();
     const forwards = new Forwards(join(home, 'forwards'));
     const network = new Network({
+      isTakingOver: () => false,
       ...{ home, privileged: true, forwards, members: () => [], journal: silentJournal, lost: () => {}, notes },
     });
     await network.recover();

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FakeDriver, fakeGuest, fakeKernels, killFakeKernel } from '../../src/driver/fake/driver.ts';
 import { FakeKernel } from '../../src/driver/fake/kernel.ts';
 import { PolykernelError } from '../../src/sys/errors.ts';
@@ -45,7 +45,8 @@ describe('a daemon that comes after another has ended in good order', () => {
     await test.daemon.close();
     exec.close();
     await test.crashAndRestart();
-    const found = () => test.daemon.supervisor.get('web').guest().sessions();
+    const guest = await test.daemon.supervisor.get('web').guest();
+    const found = () => guest.sessions();
     expect(found()).toHaveLength(1);
     clock.advance(30_000);
     expect(found()).toEqual([]);
@@ -77,34 +78,90 @@ describe('a daemon that comes after another was killed', () => {
     expect(fakeKernels(test.home)).toEqual([]);
   });
 
-  it('serves while a kernel does not answer yet, and says of that one that it is not taken over', async () => {
+  it('serves at once while a kernel does not answer, and says so of that one alone', async () => {
+    const { test, answer } = await withSilent();
+    const [late, web] = await Promise.all(['late', 'web'].map((name) => test.client.inspect(name)));
+    expect(late).toMatchObject({ state: 'running', takingOver: true, pid: PID });
+    expect(web).toMatchObject({ state: 'running' });
+    expect(await exec(test, 'web')).toBe(0);
+    const waiting = exec(test, 'late');
+    answer();
+    expect(await waiting).toBe(0);
+    expect(await test.client.inspect('late')).toMatchObject({ state: 'running', takingOver: false });
+  });
+
+  it('refuses after a while what waits for a kernel that does not answer', async () => {
     const clock = new ManualClock();
-    const test = await startDaemon({ clock });
-    await test.create({ name: 'web', command: ['sleep'] });
-    await untilState(test, 'web', 'running');
-    const answer = Promise.withResolvers<void>();
-    const original = FakeDriver.prototype.attach;
-    vi.spyOn(FakeDriver.prototype, 'attach').mockImplementation(async function (this: FakeDriver, spec) {
-      await answer.promise;
-      return await original.call(this, spec);
-    });
-    let isBack = false;
-    const back = test.crashAndRestart().then(() => {
-      isBack = true;
+    const { test, answer } = await withSilent(clock);
+    const instance = test.daemon.supervisor.get('late');
+    const refused = { code: 'unavailable', message: expect.stringContaining('taken it over') };
+    const all = Promise.all(
+      [
+        () => exec(test, 'late'),
+        () => test.client.pause('late'),
+        () => test.client.stop('late'),
+        () => test.client.kill('late', { signal: 10 }),
+        () => instance.resize(null, undefined),
+        () => instance.registers(),
+        () => test.daemon.supervisor.repin('late'),
+        () => test.daemon.supervisor.areInPlace(['late']),
+      ].map(async (ask) => await expect(ask()).rejects.toMatchObject(refused)),
+    ).then(() => true);
+    let isOver = false;
+    void all.then(() => {
+      isOver = true;
     });
     await eventually(() => {
       clock.advance(10_000);
-      return isBack;
+      return isOver;
     });
-    await back;
+    await all;
+    answer();
+    await instance.takenOver();
+    expect(await test.client.stop('late')).toMatchObject({ state: 'exited', exit: { reason: 'stopped' } });
+  });
+
+  it('stops a kernel in good order that answers late', async () => {
+    const { test, answer } = await withSilent();
+    const stopped = test.client.stop('late');
+    const isPaused = test.client.pause('web');
+    expect(await isPaused).toMatchObject({ state: 'paused' });
+    answer();
+    expect(await stopped).toMatchObject({ state: 'exited', exit: { reason: 'stopped' } });
+  });
+
+  it.each(['killed', 'removed'] as const)('waits for no answer of a kernel that is %s', async (how) => {
+    const { test } = await withSilent();
+    if (how === 'removed') await test.client.remove('late', { force: true });
+    else expect(await test.client.kill('late')).toMatchObject({ state: 'exited', exit: { reason: 'killed' } });
+    expect(fakeKernels(test.home)).toHaveLength(1);
+    if (how === 'removed') await test.create({ name: 'late', command: ['sleep'] });
+    else await test.client.start('late');
+    await untilState(test, 'late', 'running');
+    expect(await exec(test, 'late')).toBe(0);
+  });
+
+  it('leaves a kernel that did not answer to the next daemon', async () => {
+    const { test, answer } = await withSilent();
+    const waiting = exec(test, 'late').catch((error) => error);
+    await test.daemon.close();
+    expect(await waiting).toMatchObject({ code: 'unavailable' });
+    answer();
     vi.restoreAllMocks();
-    const exec = async () => await (await test.client.exec('web', { command: ['true'] })).exited;
-    await expect(exec()).rejects.toMatchObject({
-      code: 'unavailable',
-      message: expect.stringContaining('taken it over'),
-    });
-    answer.resolve();
-    await eventually(async () => (await exec().catch(() => undefined))?.exitCode === 0);
+    await test.crashAndRestart();
+    expect(fakeKernels(test.home)).toHaveLength(2);
+    expect(await exec(test, 'late')).toBe(0);
+  });
+
+  it('removes a channel of a kernel once that can be asked to let go of it', async () => {
+    const { test, answer } = await withSilent();
+    await test.client.createChannel({ name: 'orders', from: 'late', to: 'web' });
+    expect(await test.client.channel('orders')).toMatchObject({ from: { visible: 'pending' } });
+    const removed = test.client.removeChannel('orders');
+    expect(await test.client.channels()).toHaveLength(1);
+    answer();
+    await removed;
+    expect(await test.client.channels()).toEqual([]);
   });
 
   it('goes on with the same kernels, sessions and logs', async () => {
@@ -135,7 +192,7 @@ describe('a daemon that comes after another was killed', () => {
     exec.close();
     await expect(exec.exited).rejects.toMatchObject({ code: 'unavailable' });
     await test.crashAndRestart();
-    const guest = test.daemon.supervisor.get('web').guest();
+    const guest = await test.daemon.supervisor.get('web').guest();
     expect(guest.sessions()).toHaveLength(1);
     clock.advance(30_000);
     expect(guest.sessions()).toEqual([]);
@@ -173,6 +230,30 @@ describe('a daemon that comes after another was killed', () => {
     expect(await test.client.inspect('slow')).toMatchObject({ state: 'starting' });
     expect(await untilState(test, 'mule', 'exited')).toMatchObject({ exit: { reason: 'stopped' } });
     expect(fakeKernels(test.home)).toEqual([]);
+  });
+
+  it('boots anew what was starting once what is left of that is gone', async () => {
+    const clock = new ManualClock();
+    const test = await startDaemon({ clock });
+    await test.create({ name: 'slow', hostname: 'never-ready', command: ['true'], readyTimeoutMs: 60_000 });
+    await eventually(() => test.daemon.supervisor.get('slow').record.launch !== null);
+    await test.daemon.drop();
+    const stuck = vi.spyOn(FakeDriver.prototype, 'destroy').mockRejectedValue(new Error('it does not die'));
+    const started = vi.spyOn(FakeDriver.prototype, 'start');
+    onTestFinished(() => void vi.restoreAllMocks());
+    await test.crashAndRestart();
+    await eventually(() => {
+      clock.advance(2_000);
+      return stuck.mock.calls.length > 2;
+    });
+    expect(started).not.toHaveBeenCalled();
+    expect(await test.client.inspect('slow')).toMatchObject({ state: 'starting' });
+    stuck.mockRestore();
+    await eventually(() => {
+      clock.advance(2_000);
+      return started.mock.calls.length > 0;
+    });
+    await test.client.remove('slow', { force: true });
   });
 
   it('keeps what is paused paused', async () => {
@@ -273,4 +354,39 @@ async function logText(test: Awaited<ReturnType<typeof startDaemon>>, name: stri
   let text = '';
   for await (const line of test.client.logs(name)) text += line.d;
   return text;
+}
+
+/** Of a kernel that is to be silent, as the host sees it. */
+const PID = 4242;
+
+/** A daemon that has come after another one was killed, with two kernels: `late` does not answer it until that is called for, or it is ended. */
+async function withSilent(clock?: ManualClock) {
+  const test = await startDaemon(clock && { clock });
+  for (const name of ['late', 'web']) {
+    await test.create({ name, command: ['sleep'] });
+    await untilState(test, name, 'running');
+  }
+  const { promise, resolve: answer } = Promise.withResolvers<void>();
+  const { attach, destroy } = FakeDriver.prototype;
+  vi.spyOn(FakeDriver.prototype, 'attach').mockImplementation(async function (this: FakeDriver, spec, seen) {
+    if (spec.name === 'late') {
+      seen?.(PID);
+      await promise;
+    }
+    return await attach.call(this, spec, seen);
+  });
+  vi.spyOn(FakeDriver.prototype, 'destroy').mockImplementation(async function (this: FakeDriver, ...args) {
+    await destroy.apply(this, args);
+    answer();
+  });
+  onTestFinished(() => {
+    answer();
+    vi.restoreAllMocks();
+  });
+  await test.crashAndRestart();
+  return { test, answer };
+}
+
+async function exec(test: Awaited<ReturnType<typeof startDaemon>>, name: string): Promise<number> {
+  return (await (await test.client.exec(name, { command: ['true'] })).exited).exitCode;
 }

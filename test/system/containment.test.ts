@@ -71,7 +71,7 @@ it('clones of a daemon that was killed are removed by the next one, and only the
   await test.crashAndRestart();
   await trial.catch(() => {});
   await eventually(async () => (await names(test)).length === 3);
-  expect(readdirSync(join(test.home, 'trials'))).toEqual([]);
+  await eventually(() => readdirSync(join(test.home, 'trials')).length === 0);
   expect(await names(test)).toEqual(['api', 'db', 'web']);
 });
 

@@ -93,5 +93,6 @@ it('a client that a kill has cost output is told how much, and what it ran is en
     code: 'unavailable',
     message: expect.stringMatching(/^the daemon was killed, and \d+ bytes of the output that were under way are lost$/),
   });
-  await eventually(() => test.daemon.supervisor.get('web').guest().sessions().length === 0);
+  const guest = await test.daemon.supervisor.get('web').guest();
+  await eventually(() => guest.sessions().length === 0);
 });

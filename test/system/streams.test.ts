@@ -103,7 +103,7 @@ describe('exec', () => {
     await expect(quick.exited).rejects.toMatchObject({ code: 'unavailable' });
     const { main } = test.daemon.supervisor.get('web');
     await eventually(async () => {
-      const kernel = test.daemon.supervisor.get('web').guest();
+      const kernel = await test.daemon.supervisor.get('web').guest();
       // Only the workload is left: a further manager would find nothing else.
       void kernel;
       return main !== undefined && (await sessions(test)) === 1;

@@ -1,7 +1,7 @@
 /** This process as the terminal of another command in a guest. */
 import { connect } from '../../client/index.ts';
 import type { Command } from '../kit/command.ts';
-import { complain } from '../kit/output.ts';
+import { complain, Progress } from '../kit/output.ts';
 import { join, terminalSize } from '../kit/terminal.ts';
 import { ENV_OPTIONS, explainEnd, givenEnvironment, readEnvFiles, userOption } from './guest-command.ts';
 
@@ -44,7 +44,12 @@ export const command: Command = {
       detached,
       ...(tty ? terminalSize() : {}),
     };
-    const remote = await client.exec(name!, request, { waits: complain, revive: () => connect() });
+    const progress = new Progress();
+    const remote = await client.exec(name!, request, {
+      ...{ waits: complain, revive: () => connect(), phase: (text: string) => progress.say(text) },
+    });
+    const clear = () => progress.clear();
+    remote.started.then(clear, clear);
     const exit = await join(remote, { tty, stdin: invocation.flag('interactive') && !detached });
     explainEnd(exit);
     return exit.exitCode;

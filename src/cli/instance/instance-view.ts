@@ -102,13 +102,15 @@ export function inspectFields(status: InstanceStatus): Fields {
 }
 
 /** In docker's words, which scripts look for. */
-export function statusText({ state, exit, startedAt, createdAt, spec, health }: Seen, nowMs: number): string {
+export function statusText(seen: Seen, nowMs: number): string {
+  const { state, exit, startedAt, createdAt, spec, health, takingOver } = seen;
   const up = `Up ${age(startedAt ?? createdAt, nowMs)}`;
   switch (state) {
     case 'running':
+      if (takingOver) return up + healthSuffix(seen);
       if (spec.healthCommand !== null && health === 'healthy') return `${up} (healthy)`;
       if (spec.healthCommand !== null && health === 'unknown') return `${up} (health: starting)`;
-      return up + healthSuffix(state, health);
+      return up + healthSuffix(seen);
     case 'paused':
       return `${up} (Paused)`;
     case 'exited':
@@ -120,9 +122,13 @@ export function statusText({ state, exit, startedAt, createdAt, spec, health }: 
   }
 }
 
-/** Of one that runs, and is not well. */
-export const healthSuffix = (state: InstanceStatus['state'], health: Health | undefined): string =>
-  state !== 'running' || health === undefined || health === 'unknown' || health === 'healthy' ? '' : ` (${health})`;
+/** Of one that runs, and is not well, or does not answer the daemon yet. */
+export function healthSuffix({ state, takingOver, health }: Pick<Seen, 'state' | 'takingOver' | 'health'>): string {
+  if (takingOver) return ' (not taken over yet)';
+  return state !== 'running' || health === undefined || health === 'unknown' || health === 'healthy'
+    ? ''
+    : ` (${health})`;
+}
 
 export function commandText(command: readonly string[], whole: boolean): string {
   const text = command.join(' ').replace(/[^\x20-\x7e\u00a0-\uffff]/g, '?');

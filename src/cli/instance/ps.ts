@@ -120,8 +120,9 @@ const LISTED: Listed<Row> = {
   filters: FILTERS,
 };
 
-function stateText({ state, exit, restarts, health }: Row): string {
+function stateText(row: Row): string {
+  const { state, exit, restarts } = row;
   const again = restarts > 0 ? `, ${restarts} restart${restarts === 1 ? '' : 's'}` : '';
-  if (state !== 'exited' || exit === null) return state + healthSuffix(state, health) + again;
+  if (state !== 'exited' || exit === null) return state + healthSuffix(row) + again;
   return `exited (${exit.reason === 'exit' ? exit.exitCode : exit.reason})${again}`;
 }

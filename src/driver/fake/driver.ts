@@ -127,9 +127,12 @@ export class FakeDriver implements Driver {
     return kernel;
   }
 
-  async attach(spec: LaunchSpec): Promise<Kernel | KernelExit | undefined> {
+  async attach(spec: LaunchSpec, seen?: (pid: number) => void): Promise<Kernel | KernelExit | undefined> {
     const machine = machines.get(spec.directory) ?? revive(spec);
-    if (machine !== undefined) return this.#take(machine, spec);
+    if (machine !== undefined) {
+      seen?.(0);
+      return this.#take(machine, spec);
+    }
     if (!existsSync(exitPath(spec.directory))) return undefined;
     return JSON.parse(readFileSync(exitPath(spec.directory), 'utf8')) as KernelExit;
   }

@@ -125,13 +125,14 @@ export class MultikernelDriver implements Driver {
     }
   }
 
-  async attach(spec: LaunchSpec): Promise<Kernel | KernelExit | undefined> {
+  async attach(spec: LaunchSpec, seen?: (pid: number) => void): Promise<Kernel | KernelExit | undefined> {
     const status = await shimStatus(spec.directory);
     const record = readRecord(spec.directory);
     if (status?.state !== 'running' || record === undefined || !this.#isHost()) {
       await this.destroy(spec.directory, spec.id);
       return await endOfLaunch(spec, await endedStatus(spec.directory));
     }
+    seen?.(status.pid);
     const machine = this.#part(record.name);
     const guest = new GuestLink({ name: spec.name });
     try {

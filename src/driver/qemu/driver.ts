@@ -135,9 +135,10 @@ export class QemuDriver implements Driver {
     }
   }
 
-  async attach(spec: LaunchSpec): Promise<Kernel | KernelExit | undefined> {
+  async attach(spec: LaunchSpec, seen?: (pid: number) => void): Promise<Kernel | KernelExit | undefined> {
     const status = await shimStatus(spec.directory);
     if (status?.state !== 'running') return await endOfLaunch(spec, status);
+    seen?.(status.pid);
     const guest = new GuestLink({ name: spec.name, isPort: true });
     const kernel = new QemuKernel({
       id: spec.id,

@@ -203,9 +203,10 @@ export class UmlDriver implements Driver {
     }
   }
 
-  async attach(spec: LaunchSpec): Promise<Kernel | KernelExit | undefined> {
+  async attach(spec: LaunchSpec, seen?: (pid: number) => void): Promise<Kernel | KernelExit | undefined> {
     const status = await shimStatus(spec.directory);
     if (status?.state !== 'running') return await endOfLaunch(spec, status);
+    seen?.(status.pid);
     const guest = new GuestLink({ name: spec.name });
     try {
       shareMemory(spec, guest);

@@ -1,0 +1,49 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it, onTestFinished } from 'vitest';
+import { silentJournal } from '../core/journal.ts';
+import type { Kernel } from '../driver/index.ts';
+import type { InstanceSpec } from '../instance/contract.ts';
+import type { Forwards } from './forwards.ts';
+import { Network } from './network.ts';
+
+/** A network of an ordinary user, of which nothing is left on the host but what the one kernel in it has. */
+function setUp() {
+  const home = mkdtempSync(join(tmpdir(), 'pk-net-'));
+  onTestFinished(() => rmSync(home, { recursive: true }));
+  const lost: string[] = [];
+  const state = { isTakingOver: true };
+  const spec = { name: 'late', network: 'private', publish: [], volumes: [], tenant: null } as unknown as InstanceSpec;
+  const network = new Network({
+    ...{ home, privileged: false, journal: silentJournal },
+    forwards: { endAllBut: async () => {} } as unknown as Forwards,
+    members: () => [{ id: '1', spec, networkNumber: 2, launch: null }],
+    isTakingOver: () => state.isTakingOver,
+    lost: ({ id }) => void lost.push(id),
+  });
+  return { network, state, lost };
+}
+
+const kernel = { exited: new Promise(() => {}), guest: { writeFile: async () => {} } } as unknown as Kernel;
+
+it('a kernel that has not answered this daemon yet is reached where it was, until it has ended', async () => {
+  const { network, state } = setUp();
+  let changes = 0;
+  network.onChange(() => {
+    changes += 1;
+  });
+  expect(network.address('late')).toBe('10.213.0.2');
+  state.isTakingOver = false;
+  await network.ended('1');
+  expect([network.address('late'), changes]).toEqual([null, 1]);
+});
+
+it('one whose network is gone is in none, however late it answers', async () => {
+  const { network, state, lost } = setUp();
+  await network.recover();
+  expect([network.address('late'), lost]).toEqual([null, ['1']]);
+  network.kernelUp('late', kernel);
+  state.isTakingOver = false;
+  expect(network.address('late')).toBeNull();
+});
