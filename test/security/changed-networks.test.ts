@@ -33,21 +33,21 @@ it('a kernel that is changed has the network and the ports that it is to have, a
   const port = await freePort();
   const apply = async (...lines: string[]) => {
     await client.apply(stack(...lines));
-    await untilState(test, 'a', 'running');
+    for (const { name } of daemon.supervisor.list()) await untilState(test, name, 'running');
     const { networkNumber, spec } = daemon.supervisor.get('a').record;
     return { hasAddress: networkNumber !== null, ports: spec.publish.map(({ hostPort }) => hostPort) };
   };
   expect(await apply(kernel('a', `, publish: ["${port}:80"]`))).toEqual({ hasAddress: true, ports: [port] });
-  expect(await isOpen(port)).toBe(true);
+  await expect.poll(() => isOpen(port)).toBe(true);
   expect(await apply(kernel('a', ', network: private'))).toEqual({ hasAddress: true, ports: [] });
-  expect(await isOpen(port)).toBe(false);
+  await expect.poll(() => isOpen(port)).toBe(false);
   expect(await apply(kernel('a'))).toEqual({ hasAddress: false, ports: [] });
   // A port goes from one to another, and each time to who is to have it.
   await apply(kernel('a', `, publish: ["${port}:80"]`), kernel('b'));
   await apply(kernel('a'), kernel('b', `, publish: ["${port}:80"]`));
-  expect(await isOpen(port)).toBe(true);
+  await expect.poll(() => isOpen(port)).toBe(true);
   await client.destroy('shop');
-  expect(await isOpen(port)).toBe(false);
+  await expect.poll(() => isOpen(port)).toBe(false);
 });
 
 it('a port that may be any is chosen for a kernel that is changed, and stays', async () => {
