@@ -1,5 +1,7 @@
 /** Failures as people meet them: their codes, what they are for every face of the product, and errnos in words. */
 
+import { plainLine } from './text.ts';
+
 // Not by `import`: see src/sys/node.ts.
 const { getSystemErrorMessage } = process.getBuiltinModule('node:util');
 
@@ -130,7 +132,8 @@ export function asPolykernelError(error: unknown, doing: string): PolykernelErro
   const errno = error as NodeJS.ErrnoException;
   const code: ErrorCode = errno?.code === 'EACCES' || errno?.code === 'EPERM' ? 'permission' : 'internal';
   const reason = errnoText(errno ?? {}) ?? errno?.message ?? String(error);
-  const path = errno?.path === undefined || doing.includes(errno.path) ? '' : ` (${errno.path})`;
+  // Not what the user named, and perhaps a name that a guest has made: of several lines it would tell something else.
+  const path = errno?.path === undefined || doing.includes(errno.path) ? '' : ` (${plainLine(errno.path)})`;
   return new PolykernelError(code, `${doing} failed: ${reason}${path}`, { cause: error });
 }
 
