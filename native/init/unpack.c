@@ -318,7 +318,9 @@ static void put_other(int parent, const char *name, const char *prefix)
 		return;
 	}
 	/* Made with its mode: whoever owns the directory could put a link in its place before it was changed by name. */
-	mode_t mode = (type == '3' ? S_IFCHR : type == '4' ? S_IFBLK : S_IFIFO) | (tar_get(m.header.mode, 8) & 0777);
+	mode_t kind = type == '3' ? S_IFCHR : type == '4' ? S_IFBLK : S_IFIFO;
+	/* A device opens this kernel to whoever may open it: as with set-id bits, what somebody else's archive says of that does not count. */
+	mode_t mode = kind | (tar_get(m.header.mode, 8) & (keeps_owners || kind == S_IFIFO ? 0777 : 0600));
 	if (type == '2' ? symlinkat(m.link, parent, name) : mknodat(parent, name, mode, device)) tar_fail(errno, shown);
 	uid_t uid = (uid_t)tar_get(m.header.uid, sizeof m.header.uid), gid = (uid_t)tar_get(m.header.gid, sizeof m.header.gid);
 	if (keeps_owners && fchownat(parent, name, uid, gid, AT_SYMLINK_NOFOLLOW)) fail_owner(uid, gid);

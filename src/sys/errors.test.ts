@@ -23,3 +23,14 @@ test.each([
   }
   expect(asPolykernelError(thrown, 'reading /')).toHaveProperty('message', message);
 });
+
+test('a name that a guest has made, of several lines, makes none in what is said of it', () => {
+  let thrown: unknown;
+  try {
+    readFileSync('/nowhere/a\npk: all is copied');
+  } catch (error) {
+    thrown = error;
+  }
+  const { message } = asPolykernelError(thrown, 'reading volume');
+  expect(message).toBe('reading volume failed: no such file or directory (/nowhere/a pk: all is copied)');
+});

@@ -1,5 +1,7 @@
 /** Failures as people meet them: their codes, what they are for every face of the product, and errnos in words. */
 
+import { plainLine } from './text.ts';
+
 // Not by `import`: see src/sys/node.ts.
 const { getSystemErrorMessage } = process.getBuiltinModule('node:util');
 
@@ -130,9 +132,10 @@ export function asPolykernelError(error: unknown, doing: string): PolykernelErro
   const errno = error as NodeJS.ErrnoException;
   const code: ErrorCode = errno?.code === 'EACCES' || errno?.code === 'EPERM' ? 'permission' : 'internal';
   const reason = errnoText(errno ?? {}) ?? errno?.message ?? String(error);
-  // A path by way of a descriptor tells nobody anything: who opened that knows what it is.
+  // A path by way of a descriptor tells nobody anything: who opened that knows what it is. Another is not what the user named, and perhaps a
+  // name that a guest has made: of several lines it would tell something else.
   const isTold = errno?.path !== undefined && !doing.includes(errno.path) && !errno.path.startsWith('/proc/self/fd/');
-  const path = isTold ? ` (${errno.path})` : '';
+  const path = isTold ? ` (${plainLine(errno.path!)})` : '';
   return new PolykernelError(code, `${doing} failed: ${reason}${path}`, { cause: error });
 }
 

@@ -79,6 +79,26 @@ it('hard links stay within the tree, modes and owners are as asked', () => {
   }
 });
 
+it.runIf(process.getuid?.() === 0)('a device that an archive has is for root alone, unless modes are as asked', () => {
+  writeFileSync(join(source, 'device'), '');
+  const archive = tar('-C', source, '--format=ustar', '-cf', '-', 'device');
+  // Now it is null(4), for everybody.
+  archive.write('0000666', 100, 'latin1');
+  archive.write('        3', 148, 'latin1');
+  archive.write('0000001\x000000003', 329, 'latin1');
+  const sum = archive.subarray(0, 512).reduce((all, byte) => all + byte, 0);
+  archive.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+  for (const [out, words, mode] of [
+    ['plain', 'd', 0o600],
+    ['owned', 'do', 0o666],
+  ] as const) {
+    mkdirSync(join(base, out));
+    expect(unpack(archive, join(base, out), '', words)).toEqual({ status: 0, stderr: '' });
+    const made = lstatSync(join(base, out, 'device'));
+    expect([made.isCharacterDevice(), made.mode & 0o777]).toEqual([true, mode]);
+  }
+});
+
 it('no name leads out of the directory', () => {
   mkdirSync(join(base, 'out'));
   writeFileSync(join(base, 'precious/file'), 'mine');

@@ -44,6 +44,9 @@ export async function* packTree(path: string, leftOut: (what: string) => void): 
   }
 }
 
+/** A member as it is told, without its `./`: a name of several lines could tell something else. */
+const line = (member: Buffer): string => plainLine(member.toString().replace(/^\.\//, ''));
+
 /** What lies in the directory `handle`, by a path that leads nowhere else. */
 export const inside = (handle: { fd: number }, name: Buffer): Buffer =>
   Buffer.concat([Buffer.from(`/proc/self/fd/${handle.fd}/`), name]);
@@ -61,12 +64,10 @@ async function* packDirectory(
     try {
       yield* packMember(handle, name, below, packing);
     } catch (error) {
-      throw asPolykernelError(error, `reading ${packing.path}/${shownAs(below)}`);
+      throw asPolykernelError(error, `reading ${packing.path}/${line(below)}`);
     }
   }
 }
-
-const shownAs = (member: Buffer): string => plainLine(member.subarray(2).toString());
 
 async function* packMember(
   directory: FileHandle,
@@ -85,7 +86,7 @@ async function* packMember(
     const now = await opened.stat();
     if (now.isDirectory()) yield* packDirectory(opened, member, now, packing);
     else if (now.isFile()) yield* packFile(opened, member, now, packing);
-  } else packing.leftOut(`${shownAs(member)} is ${kindOf(found)}: left out`);
+  } else packing.leftOut(`${line(member)} is ${kindOf(found)}: left out`);
 }
 
 async function* packFile(
@@ -116,7 +117,7 @@ async function* packFile(
     isEnd = bytesRead === 0;
   }
   if (size === SMALL && stats.size !== SMALL)
-    throw new PolykernelError('invalid', `${member} says not how long it is, and has more than 1 MiB`, {
+    throw new PolykernelError('invalid', `${line(member)} says not how long it is, and has more than 1 MiB`, {
       hint: "Copy as much of it as you need: head -c 10M FILE | pk exec -i NAME sh -c 'cat > FILE'",
     });
   yield encodeEntry({ ...entry, size });
