@@ -110,7 +110,7 @@ export class Channels implements ChannelManager {
   async remove(name: string, force = false): Promise<void> {
     const { record } = this.#channel(name);
     // Of a kernel that has not answered yet it is not known what its programs have open.
-    await Promise.all(SIDES.map((side) => this.#options.instance(endOf(record, side).owner)?.takenOver()));
+    if (!force) await Promise.all(SIDES.map((side) => this.#options.instance(endOf(record, side).owner)?.takenOver()));
     const told = await this.#mutex.run(async () => {
       const channel = this.#channel(name);
       const user = force ? undefined : SIDES.find((side) => this.#kernels.isInUse(channel, side));

@@ -18,6 +18,15 @@ it('what happens to one without end takes no place of what happened to others', 
   expect(kept.map(({ sequence }) => sequence)).toEqual(kept.map(({ sequence }) => sequence).sort((a, b) => a - b));
 });
 
+it('of many that are gone the oldest go first, and no more than those of who is there', () => {
+  const { log, tell } = eventLog();
+  for (let kernel = 0; kernel < 2_000; kernel++) for (let count = 0; count < 6; count++) tell(`kernel-${kernel}`);
+  const kept = log.since(0);
+  expect(kept).toHaveLength(1024);
+  for (let kernel = 1_900; kernel < 2_000; kernel++)
+    expect(kept.filter(({ id }) => id === `kernel-${kernel}`)).toHaveLength(6);
+});
+
 it('of each the newest are kept', () => {
   const { log, tell } = eventLog();
   for (let count = 0; count < 3_000; count++) tell('one');

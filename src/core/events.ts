@@ -3,6 +3,8 @@ import { plainText } from '../sys/text.ts';
 
 /** Kept for clients that come back with the number of the last event they saw. */
 const KEPT = 1024;
+/** Of one instance, channel or service, while there are others' that are older. */
+const MOST_OF_ONE = KEPT / 64;
 /** Of the text of one: guests have a say in it, and all of these are kept. */
 const MAX_MESSAGE = 1000;
 
@@ -38,14 +40,13 @@ export class EventLog {
     for (const listener of [...this.#listeners]) listener(full);
   }
 
-  /** The oldest of whom most are kept: who has much happen, at will, takes no place of others'. */
+  /** The oldest, but where one has much happen, at will, the oldest of that: it takes no place of others'. */
   #forget(): void {
-    const [most] = [...this.#counts].reduce((most, each) => (each[1] > most[1] ? each : most));
-    this.#kept.splice(
-      this.#kept.findIndex(({ id }) => id === most),
-      1,
-    );
-    this.#count(most, -1);
+    const most = [...this.#counts].reduce((most, each) => (each[1] > most[1] ? each : most));
+    const isMuch = most[1] > MOST_OF_ONE;
+    const at = isMuch ? this.#kept.findIndex(({ id }) => id === most[0]) : 0;
+    const [forgotten] = this.#kept.splice(at, 1);
+    this.#count(forgotten!.id, -1);
   }
 
   #count(id: string, more: number): void {

@@ -107,12 +107,23 @@ it('uses a copy again once nobody looks at it any more, and no other memory', ()
   const memory = new LineMemory(openSync(join(directory, 'memory'), 'r+'));
   writeSync(file, 'first', SLOTS * SLOT_BYTES);
   writeSync(file, 'other', (SLOTS + 1) * SLOT_BYTES);
-  const [first, other] = [memory.take(5)!, memory.take(5)!];
+  const LONG = SLOT_BYTES - 1;
+  const [first, other] = [memory.take(LONG)!, memory.take(LONG)!];
   for (const piece of [first, first, Buffer.alloc(SLOT_BYTES)]) reuse(piece);
-  const [third, fourth] = [memory.take(5)!, memory.take(5)!];
+  const [third, fourth] = [memory.take(LONG)!, memory.take(LONG)!];
   expect(third.buffer).toBe(first.buffer);
   expect(new Set([first, other, fourth].map((piece) => piece.buffer)).size).toBe(3);
-  expect(other.toString()).toBe('other');
+  expect(other.toString('utf8', 0, 5)).toBe('other');
+  memory.close();
+});
+
+it('keeps no more memory for what is not read than about what it is', () => {
+  const memory = new LineMemory(openSync(join(directory, 'memory'), 'r+'));
+  for (const length of [1024, 4096, 20_000, 40_000]) {
+    const pieces = Array.from({ length: 64 }, () => memory.take(length)!);
+    const held = [...new Set(pieces.map((piece) => piece.buffer))].reduce((sum, { byteLength }) => sum + byteLength, 0);
+    expect(held).toBeLessThanOrEqual(2 * 64 * length + 2 * SLOT_BYTES);
+  }
   memory.close();
 });
 

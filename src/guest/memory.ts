@@ -30,7 +30,11 @@ const spare: Buffer[] = [];
 const MOST_SPARE = 16;
 const inUse = new WeakSet<ArrayBufferLike>();
 
+/** Less has memory of its own size: what nobody has read yet is bounded by what it has of its process, and is not to hold more. */
+const WORTH_BYTES = SLOT_BYTES / 2;
+
 function copyOf(bytes: Uint8Array): Buffer {
+  if (bytes.length < WORTH_BYTES) return Buffer.from(bytes);
   const copy = spare.pop() ?? Buffer.allocUnsafeSlow(SLOT_BYTES);
   inUse.add(copy.buffer);
   copy.set(bytes);

@@ -219,6 +219,8 @@ export class Life {
 
   /** Lets go of everything without touching the kernel. A boot under way is given up; the next daemon repeats it. `settle`: nothing that its workload said is lost. */
   async detach(settle = false): Promise<void> {
+    // Nothing has changed since the daemon before this one: what that kept is for the next.
+    const isUntouched = this.isTakingOver;
     this.#detached = true;
     this.#cancelTimer();
     const run = this.#run;
@@ -227,7 +229,7 @@ export class Life {
     const { session, spec } = this.#record;
     // Without its client there is nothing to go on with.
     const isOver = settle && spec.attached && (session === null || !carried.includes(session));
-    if (carried.length > 0 || isOver) this.keep({ carried, session: isOver ? null : session });
+    if (!isUntouched && (carried.length > 0 || isOver)) this.keep({ carried, session: isOver ? null : session });
   }
 
   #changed(): void {

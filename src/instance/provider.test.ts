@@ -6,7 +6,8 @@ import type { KernelImage } from '../image/contract.ts';
 import { systemClock } from '../sys/clock.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { createInstance } from './create.ts';
-import { type Owner, type Provider, releaseAll } from './provider.ts';
+import { changedAll, type Owner, type Provider, releaseAll } from './provider.ts';
+import type { InstanceRecord } from './record.ts';
 
 const image = { name: 'image', modules: {} } as unknown as KernelImage;
 const driver = {
@@ -93,4 +94,21 @@ it('everything is free again whichever provider fails at whichever call, and is 
       },
     ),
   );
+});
+
+it('takes back what each changed one has no more, though that of another fails', async () => {
+  const seen: string[] = [];
+  const changed = (name: string) => ({
+    name,
+    async changed({ id }: { id: string }) {
+      seen.push(`${name} ${id}`);
+      if (name === 'first') throw new PolykernelError('internal', `${id} fails`);
+    },
+  });
+  const record = (id: string) => ({ id, spec: {} }) as unknown as InstanceRecord;
+  const same = record('same');
+  const changes = ['a', 'b'].map((id) => ({ record: record(id), before: record(id) }));
+  const done = changedAll([changed('first'), changed('second')], [...changes, { record: same, before: same }]);
+  await expect(done).rejects.toThrow('a fails');
+  expect(seen).toEqual(['first a', 'second a', 'first b', 'second b']);
 });

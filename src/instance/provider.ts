@@ -75,3 +75,15 @@ export async function releaseAll(
     }
   }
 }
+
+/** Provider.changed() of all that have another spec, whatever fails: a next change would find nothing to do. Then rejects with what failed first. */
+export async function changedAll(
+  providers: readonly Provider[],
+  changes: readonly { record: InstanceRecord; before: InstanceRecord }[],
+): Promise<void> {
+  const failed: unknown[] = [];
+  for (const { record, before } of changes.filter(({ record, before }) => record.spec !== before.spec))
+    for (const provider of providers)
+      await Promise.try(() => provider.changed?.(record, before)).catch((error) => failed.push(error));
+  if (failed.length > 0) throw failed[0];
+}

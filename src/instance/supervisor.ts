@@ -26,7 +26,7 @@ import { CARRIED_MS } from './life.ts';
 import type { LogLine } from './log-line.ts';
 import { logsOf } from './logs.ts';
 import { prewarm } from './prewarm.ts';
-import { type Provider, releaseAll } from './provider.ts';
+import { changedAll, type Provider, releaseAll } from './provider.ts';
 import type { InstanceRecord } from './record.ts';
 import { RecordKeeper } from './record-keeper.ts';
 import { type Entry, Registry } from './registry.ts';
@@ -220,8 +220,7 @@ export class Supervisor<P = unknown> implements Instances {
     });
     if (poolRecord !== undefined) hostPool.adopt(poolRecord);
     for (const { instance, record } of updates) instance.replaceRecord(record);
-    for (const { record, before } of updates)
-      for (const provider of this.#providers) if (record.spec !== before.spec) await provider.changed?.(record, before);
+    await changedAll(this.#providers, updates);
   }
 
   async repin(name: string): Promise<void> {

@@ -52,8 +52,9 @@ export class Forwards {
   lives(port: PublishedPort, address: string): boolean {
     const found = findBackground(this.#file(port));
     if (found === undefined) return false;
-    const line = commandLine(found.pid);
-    return [address, String(port.guestPort)].every((word) => line.includes(word));
+    // As start() gave them: program, file, address and port of the host, namespace, address and port of the guest.
+    const [, , , , , toAddress, toPort] = commandLine(found.pid);
+    return toAddress === address && toPort === String(port.guestPort);
   }
 
   /** Ends all that lead nowhere. */

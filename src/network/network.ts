@@ -104,6 +104,8 @@ export class Network {
    * withFreePorts().
    */
   async choosePorts({ id, spec }: Pick<Member, 'id' | 'spec'>, before: readonly PublishedPort[] = []): Promise<void> {
+    // Of a change that was refused.
+    this.#chosen.delete(id);
     if (spec.publish.every(({ hostPort }) => hostPort !== 0)) return;
     await this.#choosing.run(async () => {
       const taken = [...this.#members().map((member) => member.spec.publish), ...this.#chosen.values()].flat();

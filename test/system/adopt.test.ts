@@ -92,7 +92,7 @@ describe('a daemon that comes after another was killed', () => {
 
   it('refuses after a while what waits for a kernel that does not answer', async () => {
     const clock = new ManualClock();
-    const { test, answer } = await withSilent(clock);
+    const { test, answer } = await withSilent({ clock });
     const instance = test.daemon.supervisor.get('late');
     const refused = { code: 'unavailable', message: expect.stringContaining('taken it over') };
     const all = Promise.all(
@@ -151,6 +151,20 @@ describe('a daemon that comes after another was killed', () => {
     await test.crashAndRestart();
     expect(fakeKernels(test.home)).toHaveLength(2);
     expect(await exec(test, 'late')).toBe(0);
+  });
+
+  it('leaves a foreground kernel that did not answer to the next daemon, where its client goes on', async () => {
+    const { test, answer } = await withSilent({ attached: true });
+    await test.daemon.close();
+    answer();
+    vi.restoreAllMocks();
+    await test.crashAndRestart();
+    const { client } = test;
+    expect(fakeKernels(test.home)).toHaveLength(2);
+    await untilState(test, 'late', 'running');
+    expect(await client.exec('late', { command: ['true'] }).then(({ exited }) => exited)).toMatchObject({
+      exitCode: 0,
+    });
   });
 
   it('removes a channel of a kernel once that can be asked to let go of it', async () => {
@@ -360,10 +374,13 @@ async function logText(test: Awaited<ReturnType<typeof startDaemon>>, name: stri
 const PID = 4242;
 
 /** A daemon that has come after another one was killed, with two kernels: `late` does not answer it until that is called for, or it is ended. */
-async function withSilent(clock?: ManualClock) {
+async function withSilent({ clock, attached = false }: { clock?: ManualClock; attached?: boolean } = {}) {
   const test = await startDaemon(clock && { clock });
   for (const name of ['late', 'web']) {
-    await test.create({ name, command: ['sleep'] });
+    const isAttached = attached && name === 'late';
+    await test.create({ name, command: ['sleep'], attached: isAttached });
+    // Before its client has come nothing runs.
+    if (isAttached) await (await test.client.attach(name)).started;
     await untilState(test, name, 'running');
   }
   const { promise, resolve: answer } = Promise.withResolvers<void>();
