@@ -2,6 +2,7 @@
  * Whose PCI functions are. A function is one owner's, or nobody's; it is reset after each, before the next. What is not known to be
  * reset is given to nobody.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Records } from '../core/table.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import {
@@ -72,6 +73,12 @@ export class Leases {
   /** Those of one instance. */
   ofInstance(instance: string): LeasedFunction[] {
     return this.all().filter((lease) => lease.instance === instance && lease.state === 'leased');
+  }
+
+  /** Whether a leased function has the name and the settings of a wish. */
+  isAsWished(address: string, { name, network }: Pick<DeviceWish, 'name' | 'network'>): boolean {
+    const record = this.#records.get(address);
+    return record?.name === name && isDeepStrictEqual(record.network, network);
   }
 
   /** Throws `conflict` when one of these is somebody's, naming whose. One that could not be reset is nobody's. */

@@ -291,17 +291,25 @@ export class Functions {
     const gone = [...before];
     for (const word of now) if (gone.includes(word)) gone.splice(gone.indexOf(word), 1);
     if (gone.length === 0) return;
-    const mine = new Set(this.#options.leases.ofInstance(instance).map(({ address }) => address));
+    const { leases } = this.#options;
+    const mine = new Set(leases.ofInstance(instance).map(({ address }) => address));
     const { seen } = await this.choice();
-    const left = [...seen.values()].filter(({ address }) => mine.has(address) && !partition.includes(address));
-    const lost = new Set(gone.map((word) => deviceWish(word)));
+    let left = [...seen.values()].filter(({ address }) => mine.has(address) && !partition.includes(address));
     const former: string[] = [];
-    for (const wish of inOrder([...now.map((word) => deviceWish(word)), ...lost])) {
-      const found = chooseFunction(wish, left, []);
-      if (found === undefined) continue;
-      left.splice(left.indexOf(found), 1);
-      if (lost.has(wish)) former.push(found.address);
-    }
+    const take = (wish: DeviceWish, of: SeenFunction[], isGone: boolean): boolean => {
+      const found = chooseFunction(wish, of, []);
+      if (found === undefined) return false;
+      left = left.filter((each) => each !== found);
+      if (isGone) former.push(found.address);
+      return true;
+    };
+    const lost = new Set(gone.map((word) => deviceWish(word)));
+    const others = inOrder([...now.map((word) => deviceWish(word)), ...lost]).filter((wish) => {
+      const asWished = left.filter(({ address }) => leases.isAsWished(address, wish));
+      return !take(wish, asWished, lost.has(wish));
+    });
+    // Their settings were changed since.
+    for (const wish of others) take(wish, left, lost.has(wish));
     await this.giveBack(former);
   }
 

@@ -289,6 +289,13 @@ test('an instance that is changed loses the functions that it is to have no more
   expect(await change(['vf:nvme'])).toEqual([second, third]);
   expect(model.writes).toContain(`devices/${VF0}/reset 1`);
   expect(await change([])).toEqual([third]);
+  await client.releaseFunction(third);
+  await create({ name: 'named', command: ['sleep', '1000'], devices: ['vf:nvme=a', 'vf:nvme=b'], start: false });
+  const names = async () => (await client.functions()).leases.map(({ name }) => name);
+  expect(await names()).toEqual(['a', 'b']);
+  const { spec } = supervisor.get('named').record;
+  await supervisor.update(new Map([['named', { spec: { ...spec, devices: ['vf:nvme=b'] } }]]), null);
+  expect(await names()).toEqual(['b']);
 });
 
 test('an instance gets its functions with its kernel, from its own node first, and loses them with itself', async () => {
