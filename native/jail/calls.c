@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../common/descriptor.h"
@@ -48,8 +49,9 @@ struct call_descriptor {
 /* Machines of KVM in the life of a jail: QEMU wants one, and asks again when a signal interrupts it. */
 #define MACHINES_MOST 8
 
-/* Requests of taps in the life of a jail: a dozen each time that a driver of the guest takes its card. */
+/* Requests of taps: a dozen each time that a driver of the guest takes its card. QEMU ends where one is refused. */
 #define TAP_REQUESTS_MOST 1024
+#define TAP_REQUESTS_A_MINUTE 12
 
 /* System call filters in the life of a jail: QEMU makes one. */
 #define FILTERS_MOST 1
@@ -198,13 +200,24 @@ void settle(void)
 	prlimit(vmm_with_few_files, RLIMIT_NOFILE, &files, NULL);
 }
 
+static int may_ask_tap(void)
+{
+	static time_t first;
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (first == 0)
+		first = now.tv_sec;
+	return tap_requests++ < TAP_REQUESTS_MOST + (unsigned)((now.tv_sec - first) / 60) * TAP_REQUESTS_A_MINUTE;
+}
+
 /* Asked about for its number and what its registers hold, so that nothing can be exchanged behind our back. */
 static int may_pass(const struct call *call)
 {
 	static unsigned machines, tables;
 
 	if (call->data.number == SYS_ioctl)
-		return (uint32_t)call->data.arguments[1] == CREATE_MACHINE ? machines++ < MACHINES_MOST : tap_requests++ < TAP_REQUESTS_MOST;
+		return (uint32_t)call->data.arguments[1] == CREATE_MACHINE ? machines++ < MACHINES_MOST : may_ask_tap();
 	if (call->data.number == SYS_seccomp)
 		return filters++ < FILTERS_MOST;
 	return !settled && tables++ < TABLES_MOST;

@@ -347,9 +347,13 @@ export class Network {
     for (const listener of this.#listeners) listener();
   }
 
-  /** After a restart of the daemon, with all instances known: ends what belongs to none. */
+  /** After a restart of the daemon, with all instances known, of which some are booted meanwhile: ends what belongs to none. */
   async recover(): Promise<void> {
     if (this.#privileged) await removeLostNetworks(this.#notes, GATEWAY, this.#journal);
+    await this.#mutex.run(() => this.#recover());
+  }
+
+  async #recover(): Promise<void> {
     const members = this.#members().filter(({ networkNumber }) => networkNumber !== null);
     await this.#forwards.endAllBut(this.#host.exists ? members.flatMap(({ spec }) => spec.publish) : []);
     if (members.length === 0) {
