@@ -11,6 +11,8 @@ const POLICY_MS = 30_000;
 export async function heal(instance: Instance, signal: AbortSignal): Promise<string> {
   if (instance.state === 'backoff' || (instance.state === 'starting' && instance.record.machine.restarts > 0)) {
     if (await runsWithin(instance, POLICY_MS, signal)) return 'restarted by its policy';
+    // Its policy has begun to, and goes on.
+    signal.throwIfAborted();
   }
   if (instance.state === 'backoff') await instance.stop();
   else if (instance.active) await instance.kill('to be healed after a trial of containment');
