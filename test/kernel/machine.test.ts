@@ -37,6 +37,7 @@ describe.each(['uml', 'qemu'] as const)('a machine of %s', (driver) => {
     else expect(found).toEqual(expect.arrayContaining(said.filter((row) => row.endsWith(' yes'))));
   });
 
+  // The root is the host's, and not every host has systemd.
   it.runIf(which(SYSTEMD) !== undefined)('has systemd run services, as process 1 of a namespace', async () => {
     const unit = [
       '[Unit]\\nDefaultDependencies=no\\n[Service]\\nType=oneshot\\nUser=1000\\nMemoryMax=50M\\nStandardOutput=file:/run/said\\n',
