@@ -80,7 +80,7 @@ static void loop(const sigset_t *while_waiting)
 			if (s->forgotten || (s->ended && s->pid && now < s->deadline && !s->reported)) soonest(&wake, s->deadline);
 			if (s->in >= 0 && s->in_len) polls[count++] = (struct pollfd){.fd = s->in, .events = POLLOUT};
 			for (int i = 0; i < 2; i++)
-				if (s->out[i] >= 0 && s->credit && fits) polls[count++] = (struct pollfd){.fd = s->out[i], .events = POLLIN};
+				if ((s->polled[i] = s->out[i] >= 0 && s->credit && fits ? count : 0)) polls[count++] = (struct pollfd){.fd = s->out[i], .events = POLLIN};
 		}
 		struct timespec timeout = {0};
 		if (wake != UINT64_MAX && wake > now) timeout = (struct timespec){(time_t)((wake - now) / 1000), (long)((wake - now) % 1000) * 1000000};
@@ -91,8 +91,10 @@ static void loop(const sigset_t *while_waiting)
 		if (polls[AT_LINE].fd >= 0 && polls[AT_LINE].revents & (POLLIN | POLLHUP | POLLERR)) line_input(now);
 		else if (polls[AT_SECOND].fd >= 0 && polls[AT_SECOND].revents & (POLLIN | POLLHUP | POLLERR)) line_input_second(now);
 		else if (in_len > in_pos && out_used() < OUT_PARSE) line_parse(); /* left over from when there was no room for the answers */
-		for (struct session *s = sessions; s < sessions_end; s++)
+		for (struct session *s = sessions; s < sessions_end; s++) {
+			for (int i = 0; i < 2; i++) s->empty[i] = s->polled[i] && !polls[s->polled[i]].revents;
 			if (s->id) session_turn(s, now);
+		}
 		if (polls[AT_BELLS].fd >= 0 && polls[AT_BELLS].revents) bells_out();
 		if (polls[AT_LOG].fd >= 0 && polls[AT_LOG].revents) kernel_log_read();
 		kernel_log_turn(now);

@@ -12,6 +12,8 @@ struct session {
 	u32 id;             /* 0: the slot is free */
 	pid_t pid;          /* 0: a file transfer, or never started */
 	int in, out[2];     /* our ends of stdin, stdout and stderr; -1 closed. A pty has in and out[0] */
+	int polled[2];      /* the places of the outputs in what this turn has waited for; 0: not there */
+	u8 empty[2];        /* nothing was there */
 	u8 tty, ended, forgotten, reported, in_eof, eof_sent[2];
 	u32 kind, value;    /* how it ended, once `ended` */
 	u32 credit;         /* bytes of output the host will take */

@@ -181,7 +181,7 @@ void output_pump(struct session *s, int i, u64 now)
 			return;
 		}
 		u8 *space = most && !carried && out_used() < OUT_DATA && !slots_full() ? frame_space() : NULL;
-		if (!space) return;
+		if (!space || (s->empty[i] && s->budget[i] < 0)) return;
 		/* Memory that the host has too costs one copy more than moving pages to a port, and no work of the host's for each page. */
 		if (bare && !shared && s->pid && !s->tty && !ioctl(s->out[i], FIONREAD, &waiting) && waiting >= BARE_LEAST) {
 			u32 n = s->budget[i] >= 0 && s->budget[i] < waiting ? (u32)s->budget[i] : (u32)waiting;

@@ -3,6 +3,7 @@ import type { Readable, Writable } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { PolykernelError } from '../sys/errors.ts';
 import { countStreamed } from '../sys/node.ts';
+import { reuse, withHead } from '../sys/pieces.ts';
 import { errorAnswer, type Serving } from './http-errors.ts';
 import { CHANNEL, frame, HIGH_WATER_BYTES } from './stream-frames.ts';
 
@@ -145,16 +146,20 @@ export class Stream<Command> {
     }
   }
 
+  /** Nobody else has `chunk`, nor will look at it again. */
   #sendPaced(channel: number, chunk: Buffer): Promise<void> {
     countStreamed(chunk.length);
-    const message = frame(channel, chunk);
+    const message = withHead(channel, chunk);
+    // The callback comes when this message is with the kernel, or could not be sent any more.
     if (this.#socket.bufferedAmount < HIGH_WATER_BYTES) {
-      this.#socket.send(message);
+      this.#socket.send(message, () => reuse(chunk));
       return Promise.resolve();
     }
     return new Promise((resolve) => {
-      // The callback comes when this message is with the kernel, or could not be sent any more.
-      this.#socket.send(message, () => resolve());
+      this.#socket.send(message, () => {
+        reuse(chunk);
+        resolve();
+      });
     });
   }
 

@@ -25,7 +25,7 @@ export {
 } from './initramfs.ts';
 export { GuestLink } from './link.ts';
 export type { GuestLinkOptions } from './link-options.ts';
-export { isLineMemory, LineMemory, lineMemoryBytes, reuse } from './memory.ts';
+export { isLineMemory, LineMemory, lineMemoryBytes } from './memory.ts';
 export { type GuestHello, type Snapshot, TROUBLES, type Trouble } from './messages.ts';
 export { type Counts, errnoText, type GuestExit, GuestProcess } from './process.ts';
 export * as protocol from './protocol.ts';

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import koffi from 'koffi';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { isLineMemory, LineMemory, lineMemoryBytes, reuse } from './memory.ts';
+import { reuse } from '../sys/pieces.ts';
+import { isLineMemory, LineMemory, lineMemoryBytes } from './memory.ts';
 import { encodePairs, Flag, SLOT_BYTES, ToGuest, ToHost, u16, u32 } from './protocol.ts';
 import { connected, Guest } from './testing.ts';
 

@@ -3,6 +3,7 @@
  * towards the host. What is in them is told of by frames on the line, in order, so that a slot needs no name.
  */
 import { SharedMemory } from '../sys/memory.ts';
+import { pieceOf } from '../sys/pieces.ts';
 import type { LineSource } from './line-source.ts';
 import { encodeFrame, SLOT_BYTES, ToGuest, u32, WIDEST } from './protocol.ts';
 
@@ -24,27 +25,6 @@ export const isLineMemory = (bytes: number): boolean => {
     slots > 0 && slots <= WIDEST.slots && [true, false].some((hasBeat) => lineMemoryBytes(slots, hasBeat) === bytes)
   );
 };
-
-/** Copies of slots that are of no use any more: new ones for each would be garbage by the megabyte before it is collected. */
-const spare: Buffer[] = [];
-const MOST_SPARE = 16;
-const inUse = new WeakSet<ArrayBufferLike>();
-
-/** Less has memory of its own size: what nobody has read yet is bounded by what it has of its process, and is not to hold more. */
-const WORTH_BYTES = SLOT_BYTES / 2;
-
-function copyOf(bytes: Uint8Array): Buffer {
-  if (bytes.length < WORTH_BYTES) return Buffer.from(bytes);
-  const copy = spare.pop() ?? Buffer.allocUnsafeSlow(SLOT_BYTES);
-  inUse.add(copy.buffer);
-  copy.set(bytes);
-  return copy.subarray(0, bytes.length);
-}
-
-/** Nobody will look at `piece` again, which is output as a guest's process had it: another may take its place. */
-export function reuse(piece: Buffer): void {
-  if (inUse.delete(piece.buffer) && spare.length < MOST_SPARE) spare.push(Buffer.from(piece.buffer));
-}
 
 /**
  * The host's side. INVARIANTS: a slot towards the guest is written only when the guest has acknowledged the frame that told
@@ -118,7 +98,7 @@ export class LineMemory implements LineSource {
   /** The first `length` bytes of the next slot from the guest. Undefined when there can be no such length. */
   take(length: number): Buffer | undefined {
     const start = (this.slots + (this.#taken % this.slots)) * SLOT_BYTES;
-    return this.skip(length) ? copyOf(this.#bytes.subarray(start, start + length)) : undefined;
+    return this.skip(length) ? pieceOf(this.#bytes.subarray(start, start + length)) : undefined;
   }
 
   /** The same without looking at them. Whether there can be such a length. */

@@ -51,7 +51,7 @@ export interface Counts {
 const MAX_SIGNALS = 64;
 
 /** So much input is taken from its writer while earlier input is on its way to the guest, in bytes. */
-const STDIN_AHEAD = 262_144;
+const STDIN_AHEAD = 524_288;
 
 /** Shorter input is copied into a frame with a sum. */
 const BARE_LEAST = 1024;
@@ -103,7 +103,8 @@ export class GuestProcess implements LineSource {
   #pid = 0;
   #isElsewhere = false;
   #stdinCredit: number;
-  #pending: { data: Buffer; at: number; done: (error?: Error | null) => void } | undefined;
+  /** What its writer has handed over, `at` bytes of the first of it and `gone` bytes of all of it being on their way. */
+  #pending: { data: Buffer[]; at: number; gone: number; done: (error?: Error | null) => void } | undefined;
   #closing: ((error?: Error | null) => void) | undefined;
   #outputAllowed = OUTPUT_CREDIT;
   #owed = 0;
@@ -135,11 +136,12 @@ export class GuestProcess implements LineSource {
     this.stderr = new OutputStream((bytes) => this.#consumed(bytes));
     this.stdin = new Writable({
       highWaterMark: STDIN_AHEAD,
-      write: (chunk: Buffer, _encoding, done) => {
-        if (this.#exit !== undefined || chunk.length === 0) return done(); // like a pipe into `true`: the rest is lost
-        this.#pending = { data: chunk, at: 0, done };
-        this.#line.ready(this);
-      },
+      write: (chunk: Buffer, _encoding, done) => this.#take([chunk], done),
+      writev: (chunks, done) =>
+        this.#take(
+          chunks.map(({ chunk }) => chunk as Buffer),
+          done,
+        ),
       final: (done) => {
         if (this.#exit !== undefined) return done();
         this.#closing = done;
@@ -170,7 +172,7 @@ export class GuestProcess implements LineSource {
 
   /** Bytes that the guest has of the input that is not passed on as a whole. */
   get begun(): number {
-    return this.#pending?.at ?? 0;
+    return this.#pending?.gone ?? 0;
   }
 
   /** How it ended, once it has. */
@@ -218,19 +220,25 @@ export class GuestProcess implements LineSource {
       process.nextTick(closing);
       return encodeFrame(ToGuest.stdin, this.session, undefined, Flag.eof);
     }
-    const left = Math.min(pending.data.length - pending.at, this.#stdinCredit);
+    const data = pending.data[0]!;
+    const left = Math.min(data.length - pending.at, this.#stdinCredit);
     const shares = this.#line.shares && left >= SLOT_LEAST;
     const { bare, payload } = this.#line.takes;
     const isBare = !shares && left >= BARE_LEAST && bare > 0;
     const onLine = isBare ? [room - HEADER_BYTES - BARE_END_BYTES, bare] : [room - HEADER_BYTES, payload];
     const size = Math.min(left, ...(shares ? [SLOT_BYTES] : onLine));
     if (size <= 0) return undefined;
-    const part = pending.data.subarray(pending.at, pending.at + size);
+    const part = data.subarray(pending.at, pending.at + size);
     if (shares && !this.#line.share(this, part)) return undefined;
     pending.at += size;
+    pending.gone += size;
     this.#line.moved(size);
     this.#stdinCredit -= size;
-    if (pending.at === pending.data.length) {
+    if (pending.at === data.length) {
+      pending.data.shift();
+      pending.at = 0;
+    }
+    if (pending.data.length === 0) {
       this.#pending = undefined;
       process.nextTick(pending.done);
     }
@@ -304,6 +312,17 @@ export class GuestProcess implements LineSource {
     closing?.();
     this.#giveBack();
     this.#resolveExited(exit);
+  }
+
+  /** All at once, so that it goes to the guest in one piece, which wakes it once. */
+  #take(chunks: readonly Buffer[], done: (error?: Error | null) => void): void {
+    const data = chunks.filter(({ length }) => length > 0);
+    if (this.#exit !== undefined || data.length === 0) {
+      done(); // like a pipe into `true`: the rest is lost
+      return;
+    }
+    this.#pending = { data, at: 0, gone: 0, done };
+    this.#line.ready(this);
   }
 
   #consumed(bytes: number): void {

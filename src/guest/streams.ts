@@ -78,16 +78,18 @@ export class OutputStream extends Readable {
     callback(error);
   }
 
+  /** A large piece as it is, or all small ones before the next large one: what is put together would only be taken apart again. */
   #deliver(): void {
-    const size = this.#size;
-    if (size > 0) {
+    if (this.#size > 0) {
       const blocks = this.#blocks;
-      blocks[blocks.length - 1] = blocks.at(-1)!.subarray(0, this.#filled);
-      this.#blocks = [];
-      this.#size = 0;
+      const large = blocks.findIndex(({ length }) => length > BLOCK_BYTES);
+      const next = blocks.splice(0, large < 0 ? blocks.length : Math.max(1, large));
+      if (blocks.length === 0) next.push(next.pop()!.subarray(0, this.#filled));
+      const piece = next.length === 1 ? next[0]! : Buffer.concat(next);
+      this.#size -= piece.length;
       this.#wanted = false;
-      this.push(blocks.length === 1 ? blocks[0] : Buffer.concat(blocks));
-      this.#consumed(size);
+      this.push(piece);
+      this.#consumed(piece.length);
     } else if (this.#ended) {
       this.#wanted = false;
       this.push(null);

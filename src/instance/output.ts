@@ -1,6 +1,6 @@
 /** From a detached workload's output to its log and to those who watch. */
 import { finished, type Readable } from 'node:stream';
-import { reuse } from '../guest/index.ts';
+import { reuse } from '../sys/pieces.ts';
 
 /** Where the output of workloads is kept. */
 export interface WorkloadLog {

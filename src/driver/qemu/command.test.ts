@@ -89,7 +89,7 @@ describe('qemuCommand', () => {
 describe('kernelCommandLine', () => {
   it('keeps the protections of the kernel where a real processor runs it', () => {
     expect(kernelCommandLine(spec())).toContain('mitigations=off');
-    for (const word of ['mitigations', 'rodata', 'tsc_early_khz'])
+    for (const word of ['mitigations', 'rodata', 'init_on_alloc', 'tsc_early_khz'])
       expect(kernelCommandLine(spec({ accelerator: 'kvm' }))).not.toContain(word);
   });
 

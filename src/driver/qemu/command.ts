@@ -206,7 +206,7 @@ export function kernelCommandLine({ accelerator, tscKhz }: Pick<Machine, 'accele
     // What hangs within is told by the guest's kernel: lockups after twice the threshold, in seconds, and hung tasks.
     ...['nmi_watchdog=0', 'watchdog_thresh=5', 'rcupdate.rcu_cpu_stall_timeout=10'],
     'sysctl.kernel.hung_task_timeout_secs=60',
-    ...(isTcg ? ['rodata=off', 'mitigations=off'] : []),
+    ...(isTcg ? ['rodata=off', 'mitigations=off', 'init_on_alloc=0'] : []),
     ...(isTcg && tscKhz !== null ? [`tsc_early_khz=${tscKhz}`] : []),
   ].join(' ');
 }
