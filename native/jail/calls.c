@@ -62,11 +62,14 @@ struct call_descriptor {
 /* Processes with descriptors of their own, and programs run, until the VMM has its console; Linux 6.1 makes four, and runs itself. */
 #define TABLES_MOST 16
 
+/* Of User Mode Linux (checks.c). */
+#define EPOLLS_MOST 1
+
 int console_socket = -1;
 pid_t vmm_with_few_files;
 
 static int settled;
-static unsigned filters, tap_requests, tap_changes;
+static unsigned filters, epolls, tap_requests, tap_changes;
 
 /* Opens PART of a thread's directory in /proc, and makes sure that it is still the thread that asked. */
 static int open_of_caller(int listener, const struct call *call, const char *part, int flags)
@@ -223,6 +226,15 @@ static int may_ask_tap(const struct call *call)
 	return 1;
 }
 
+static int makes_epoll(int number)
+{
+#ifdef __x86_64__
+	if (number == SYS_epoll_create)
+		return 1;
+#endif
+	return number == SYS_epoll_create1;
+}
+
 /* Asked about for its number and what its registers hold, so that nothing can be exchanged behind our back. */
 static int may_pass(const struct call *call)
 {
@@ -232,6 +244,8 @@ static int may_pass(const struct call *call)
 		return (uint32_t)call->data.arguments[1] == CREATE_MACHINE ? machines++ < MACHINES_MOST : may_ask_tap(call);
 	if (call->data.number == SYS_seccomp)
 		return filters++ < FILTERS_MOST;
+	if (makes_epoll(call->data.number))
+		return epolls++ < EPOLLS_MOST;
 	return !settled && tables++ < TABLES_MOST;
 }
 
@@ -240,6 +254,8 @@ static void take_back(const struct call *call)
 {
 	if (call->data.number == SYS_seccomp)
 		filters--;
+	else if (makes_epoll(call->data.number))
+		epolls--;
 	else if (call->data.number == SYS_ioctl && (uint32_t)call->data.arguments[1] != CREATE_MACHINE)
 		(*count_of_tap(call))--;
 }
@@ -250,7 +266,7 @@ static int is_to_pass(int number)
 	if (number == SYS_fork || number == SYS_vfork)
 		return 1;
 #endif
-	return number == SYS_ioctl || number == SYS_seccomp || number == SYS_clone || number == SYS_execve || number == SYS_execveat;
+	return makes_epoll(number) || number == SYS_ioctl || number == SYS_seccomp || number == SYS_clone || number == SYS_execve || number == SYS_execveat;
 }
 
 void serve_call(int listener)
