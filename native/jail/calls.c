@@ -49,7 +49,10 @@ struct call_descriptor {
 /* Machines of KVM in the life of a jail: QEMU wants one, and asks again when a signal interrupts it. */
 #define MACHINES_MOST 8
 
-/* Requests of taps: a dozen each time that a driver of the guest takes its card. QEMU ends where one is refused. */
+/*
+ * Requests of taps: a dozen each time that a driver of the guest takes its card. QEMU ends where one is refused, but for that of what may be left
+ * uncut, which a guest has it make by itself: that has a count of its own.
+ */
 #define TAP_REQUESTS_MOST 1024
 #define TAP_REQUESTS_A_MINUTE 12
 
@@ -59,11 +62,14 @@ struct call_descriptor {
 /* Processes with descriptors of their own, and programs run, until the VMM has its console; Linux 6.1 makes four, and runs itself. */
 #define TABLES_MOST 16
 
+/* Of User Mode Linux (checks.c). */
+#define EPOLLS_MOST 1
+
 int console_socket = -1;
 pid_t vmm_with_few_files;
 
 static int settled;
-static unsigned filters, tap_requests;
+static unsigned filters, epolls, tap_requests, tap_changes;
 
 /* Opens PART of a thread's directory in /proc, and makes sure that it is still the thread that asked. */
 static int open_of_caller(int listener, const struct call *call, const char *part, int flags)
@@ -200,15 +206,33 @@ void settle(void)
 	prlimit(vmm_with_few_files, RLIMIT_NOFILE, &files, NULL);
 }
 
-static int may_ask_tap(void)
+static unsigned *count_of_tap(const struct call *call)
+{
+	return (uint32_t)call->data.arguments[1] == SET_UNCUT ? &tap_changes : &tap_requests;
+}
+
+static int may_ask_tap(const struct call *call)
 {
 	static time_t first;
+	unsigned *count = count_of_tap(call);
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (first == 0)
 		first = now.tv_sec;
-	return tap_requests++ < TAP_REQUESTS_MOST + (unsigned)((now.tv_sec - first) / 60) * TAP_REQUESTS_A_MINUTE;
+	if (*count >= TAP_REQUESTS_MOST + (unsigned)((now.tv_sec - first) / 60) * TAP_REQUESTS_A_MINUTE)
+		return 0;
+	++*count;
+	return 1;
+}
+
+static int makes_epoll(int number)
+{
+#ifdef __x86_64__
+	if (number == SYS_epoll_create)
+		return 1;
+#endif
+	return number == SYS_epoll_create1;
 }
 
 /* Asked about for its number and what its registers hold, so that nothing can be exchanged behind our back. */
@@ -217,9 +241,11 @@ static int may_pass(const struct call *call)
 	static unsigned machines, tables;
 
 	if (call->data.number == SYS_ioctl)
-		return (uint32_t)call->data.arguments[1] == CREATE_MACHINE ? machines++ < MACHINES_MOST : may_ask_tap();
+		return (uint32_t)call->data.arguments[1] == CREATE_MACHINE ? machines++ < MACHINES_MOST : may_ask_tap(call);
 	if (call->data.number == SYS_seccomp)
 		return filters++ < FILTERS_MOST;
+	if (makes_epoll(call->data.number))
+		return epolls++ < EPOLLS_MOST;
 	return !settled && tables++ < TABLES_MOST;
 }
 
@@ -228,8 +254,10 @@ static void take_back(const struct call *call)
 {
 	if (call->data.number == SYS_seccomp)
 		filters--;
+	else if (makes_epoll(call->data.number))
+		epolls--;
 	else if (call->data.number == SYS_ioctl && (uint32_t)call->data.arguments[1] != CREATE_MACHINE)
-		tap_requests--;
+		(*count_of_tap(call))--;
 }
 
 static int is_to_pass(int number)
@@ -238,7 +266,7 @@ static int is_to_pass(int number)
 	if (number == SYS_fork || number == SYS_vfork)
 		return 1;
 #endif
-	return number == SYS_ioctl || number == SYS_seccomp || number == SYS_clone || number == SYS_execve || number == SYS_execveat;
+	return makes_epoll(number) || number == SYS_ioctl || number == SYS_seccomp || number == SYS_clone || number == SYS_execve || number == SYS_execveat;
 }
 
 void serve_call(int listener)

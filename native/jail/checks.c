@@ -397,3 +397,20 @@ void check_tracing(void)
 	step(RETURN, REFUSE(EPERM), 0, 0);
 	step(RETURN, ALLOW, 0, 0);
 }
+
+/*
+ * Who puts an epoll into another has a lock of all of the host, and waits there for that of the one that is put: hundreds of threads of
+ * one CPU pass it to each other, and a program of the host that does the same gets it when they rest. User Mode Linux has one, for
+ * which there is no other; QEMU puts something into those that it makes from 64 descriptors on, and goes on with poll where it may not.
+ */
+void check_epolls(enum filter_kind kind)
+{
+	if (kind != FILTER_UML) {
+		answer_call(SYS_epoll_ctl, REFUSE(EPERM));
+		return;
+	}
+	ask_for(SYS_epoll_create1);
+#ifdef __x86_64__
+	ask_for(SYS_epoll_create);
+#endif
+}

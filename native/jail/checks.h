@@ -20,5 +20,6 @@ void check_limits(enum filter_kind kind, int may_fork);
 void check_clone(enum filter_kind kind, int may_fork);
 void check_tables(enum filter_kind kind);
 void check_tracing(void);
+void check_epolls(enum filter_kind kind);
 
 #endif

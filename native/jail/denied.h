@@ -4,6 +4,7 @@
 #include "filter.h"
 
 #define CREATE_MACHINE 0xae01 /* linux/kvm.h: KVM_CREATE_VM */
+#define SET_UNCUT 0x400454d0u /* linux/if_tun.h: TUNSETOFFLOAD */
 
 void deny_calls(void);
 void check_requests(enum filter_kind kind, unsigned machine_cpus);

@@ -70,6 +70,7 @@ int install_filter(enum filter_kind kind, struct may may)
 	check_clone(kind, may.fork);
 	if (listens && !may.fork)
 		check_tables(kind);
+	check_epolls(kind);
 	check_sockets(kind);
 	check_names(kind);
 	check_urgent_data();

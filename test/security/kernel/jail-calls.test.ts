@@ -147,7 +147,22 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
       binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' }],
       program: ['/vmm/probe', '/export/vol0', 'tap-requests'],
     });
-    expect(stdout).toBe('requests 1024\nuncut ok\nmachine ok\n');
+    expect(stdout).toBe('requests 1024\nchanges 1024\nmachine ok\n');
+  });
+
+  it('puts no epoll into another, for which it would have a lock of all who do', async () => {
+    const { inside } = jail;
+    const change = {
+      binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' as const }],
+      program: ['/vmm/probe', '/export/vol0', 'epolls'],
+    };
+    const third = (result: string) => (process.arch === 'x64' ? `third ${result}\n` : '');
+    expect((await inside('', { ...change, filter: 'uml' })).stdout).toBe(
+      `first ok\npipe-in-it ok\nsecond EPERM\n${third('EPERM')}one-in-the-other EBADF\n`,
+    );
+    expect((await inside('', change)).stdout).toBe(
+      `first ok\npipe-in-it EPERM\nsecond ok\n${third('ok')}one-in-the-other EPERM\n`,
+    );
   });
 
   it('lets a machine of KVM have its CPUs and no more, for each of which nobody counts a megabyte', async () => {
