@@ -57,9 +57,13 @@ export async function answer<T>(invocation: Invocation, value: T, text: (value: 
   return 0;
 }
 
-/** On standard error, after `pk: `, with what to do about it below. Guests, VMMs and tools may have a say in the text. */
+/**
+ * On standard error, after `pk: `, with what to do about it below. Guests, VMMs and tools may have a say in the text: what is of several
+ * lines is of theirs, and marked as the end of a console is.
+ */
 export function complain(text: string, hint?: string): void {
-  process.stderr.write(`pk: ${plainText(text)}\n${hint === undefined ? '' : `    ${plainText(hint)}\n`}`);
+  const shown = plainText(text).replace(/\n(?! {2}\| )/g, '\n  | ');
+  process.stderr.write(`pk: ${shown}\n${hint === undefined ? '' : `    ${plainText(hint)}\n`}`);
 }
 
 /**
