@@ -83,8 +83,8 @@ export function handOverExecutors(instances: Pick<Instances, 'get'>): Executors<
     'upgrade.load': {
       check: ({ name }) => void instances.get(name),
       async run(step, signal) {
-        const source = createReadStream(step.file);
-        await execute(step, instances, signal, (process) => pipeline(source, process.stdin));
+        // Opened for who reads it alone: of a kernel that is gone it would stay open, or be an error that nobody hears.
+        await execute(step, instances, signal, (process) => pipeline(createReadStream(step.file), process.stdin));
         read.add(key(step));
       },
       verify: (step) => instances.get(step.name).record.startedAt === step.unless || read.has(key(step)),
