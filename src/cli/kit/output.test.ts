@@ -21,9 +21,9 @@ it('has given all to a slow reader before the process ends', async () => {
 it('quotes all that a complaint says below its first line, so that nobody who is quoted says anything for pk, or what to do', () => {
   const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
   try {
-    complain('no\npk: done\n    Run: this\n  | quoted', 'Run: that');
+    complain('no\npk: done\n    Run: this\n  | quoted', 'Run: that\nor: this');
     expect(write).toHaveBeenCalledExactlyOnceWith(
-      'pk: no\n  | pk: done\n  |     Run: this\n  | quoted\n    Run: that\n',
+      'pk: no\n  | pk: done\n  |     Run: this\n  | quoted\n    Run: that\n    or: this\n',
     );
   } finally {
     write.mockRestore();

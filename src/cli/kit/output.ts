@@ -63,7 +63,8 @@ export async function answer<T>(invocation: Invocation, value: T, text: (value: 
  */
 export function complain(text: string, hint?: string): void {
   const shown = plainText(text).replace(/\n(?! {2}\| )/g, '\n  | ');
-  process.stderr.write(`pk: ${shown}\n${hint === undefined ? '' : `    ${plainText(hint)}\n`}`);
+  const next = hint === undefined ? '' : `    ${plainText(hint).replaceAll('\n', '\n    ')}\n`;
+  process.stderr.write(`pk: ${shown}\n${next}`);
 }
 
 /**
