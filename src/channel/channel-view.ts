@@ -29,6 +29,8 @@ export class KernelView {
   readonly #refused = new Map<string, string>();
   /** Of these: those it did not answer in time about, so that it is asked again. */
   readonly #late = new Set<string>();
+  /** And those that it may have all the same. */
+  readonly #half = new Set<string>();
 
   /** `attached`: ids of what it was started with. */
   constructor(kernel: Kernel, attached: readonly string[], journal: Journal) {
@@ -63,20 +65,24 @@ export class KernelView {
         this.#attached.add(id);
         this.#refused.delete(id);
         this.#late.delete(id);
+        this.#half.delete(id);
       } catch (error) {
         const { code, message, hint } = asPolykernelError(error, 'attaching shared memory');
         this.#refused.set(id, hint === undefined ? message : `${message}. ${hint}`);
         if (code === 'not-ready' || code === 'unavailable') this.#late.add(id);
+        // Else it takes none at all while it runs.
+        if (code !== 'unsupported') this.#half.add(id);
       }
     });
   }
 
-  /** Takes a channel from it, also one it was asked to show and has not answered about. */
+  /** Takes a channel from it, also one that it was asked to show and did not, or has not answered about. */
   hide({ id, name }: Pick<SharedRegion, 'id' | 'name'>): Promise<void> {
     return this.#talk.run(async () => {
       this.#refused.delete(id);
-      const isLate = this.#late.delete(id);
-      if (!this.#attached.delete(id) && !isLate) return;
+      this.#late.delete(id);
+      const isHalf = this.#half.delete(id);
+      if (!this.#attached.delete(id) && !isHalf) return;
       await this.kernel
         .detachRegion({ id, name })
         .catch((error) => this.#journal.error(`taking the channel ${name} from ${this.kernel.guest.name}`, error));

@@ -23,13 +23,13 @@ describe('errors', () => {
   it('show line and column, the line, and a caret below the place', () => {
     const source = '/dts-v1/;\n/ {\n\tbytes = /bits/ 8 <1 0x100>;\n};\n';
     expect(() => parseDts(source, { file: 'board.dts' })).toThrow(
-      'board.dts:3:22: 0x100 has more than 8 bits\n  \tbytes = /bits/ 8 <1 0x100>;\n  \t                    ^',
+      'board.dts:3:22: 0x100 has more than 8 bits\n  | \tbytes = /bits/ 8 <1 0x100>;\n  | \t                    ^',
     );
   });
 
   it('count characters, not bytes, and lines as cpp numbered them', () => {
     expect(() => parseDts('/dts-v1/;\n# 40 "real.dts" 1\n/ { a = "größer", oh; };')).toThrow(
-      'real.dts:40:19: a value is missing; here is "oh"\n  / { a = "größer", oh; };\n                    ^',
+      'real.dts:40:19: a value is missing; here is "oh"\n  | / { a = "größer", oh; };\n  |                   ^',
     );
   });
 

@@ -9,7 +9,7 @@ import { pipeline } from 'node:stream/promises';
 import type { BareStep, Executors, Step } from '../core/step.ts';
 import type { Instances } from '../instance/contract.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
-import { plainText } from '../sys/text.ts';
+import { plainLine } from '../sys/text.ts';
 import { formatBytes } from '../sys/units.ts';
 import type { HandOver } from './requests.ts';
 
@@ -83,8 +83,8 @@ export function handOverExecutors(instances: Pick<Instances, 'get'>): Executors<
     'upgrade.load': {
       check: ({ name }) => void instances.get(name),
       async run(step, signal) {
-        const source = createReadStream(step.file);
-        await execute(step, instances, signal, (process) => pipeline(source, process.stdin));
+        // Opened for who reads it alone: of a kernel that is gone it would stay open, or be an error that nobody hears.
+        await execute(step, instances, signal, (process) => pipeline(createReadStream(step.file), process.stdin));
         read.add(key(step));
       },
       verify: (step) => instances.get(step.name).record.startedAt === step.unless || read.has(key(step)),
@@ -148,7 +148,7 @@ async function execute(
     const exit = await Promise.race([Promise.all([process.exited, moved]).then(([exit]) => exit), late.promise]);
     if (exit.kind === 'exit' && exit.value === 0) return;
     const how = exit.kind === 'failed' ? exit.message : `it ended with ${exit.kind} ${exit.value}`;
-    throw new PolykernelError('not-ready', `${text}: ${how}: ${plainText(complaint, COMPLAINT_BYTES).trim()}`, {
+    throw new PolykernelError('not-ready', `${text}: ${how}: ${plainLine(complaint.trim(), COMPLAINT_BYTES)}`, {
       hint: `Try the command: pk exec ${name} -- sh -c ...`,
     });
   } catch (error) {

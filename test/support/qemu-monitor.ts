@@ -18,6 +18,8 @@ export class MonitorModel {
   letsGo = true;
   /** Why a device is refused; undefined: it is not. */
   refuses: string | undefined;
+  /** Memory and the like, by their ids. */
+  readonly objects = new Set<string>();
   readonly said: Request[] = [];
 
   connect(): Duplex {
@@ -52,12 +54,25 @@ export class MonitorModel {
   }
 
   #execute({ execute, arguments: given = {} }: Request): unknown {
-    const { id = '', addr = '' } = given;
+    const { id = '', addr = '', path = '' } = given;
     switch (execute) {
       case 'qmp_capabilities':
         return {};
       case 'qom-list':
-        return [{ name: 'type', type: 'string' }, ...[...this.plugged.keys()].map((name) => ({ name, type: 'child' }))];
+        return [
+          { name: 'type', type: 'string' },
+          ...[...(path === '/objects' ? this.objects : this.plugged.keys())].map((name) => ({ name, type: 'child' })),
+        ];
+      case 'add-fd':
+        return { fd: 20, 'fdset-id': 1 };
+      case 'remove-fd':
+        return {};
+      case 'object-add':
+        this.objects.add(id);
+        return {};
+      case 'object-del':
+        if (!this.objects.delete(id)) throw new Error(`GenericError: object '${id}' not found`);
+        return {};
       case 'query-pci': {
         const machine = [0, 1, 1, 2, 3, 4].map((slot, at) => ({
           bus: 0,
@@ -72,6 +87,8 @@ export class MonitorModel {
       }
       case 'device_add':
         if (this.plugged.has(id)) throw new Error(`GenericError: Duplicate device ID '${id}'`);
+        if ([...this.plugged.values()].includes(addr.split('.')[0]!))
+          throw new Error('GenericError: PCI: slot not available');
         if (this.refuses !== undefined) throw new Error(`GenericError: ${this.refuses}`);
         this.plugged.set(id, addr.split('.')[0]!);
         return {};

@@ -67,7 +67,7 @@ it('shows where a source is wrong, and reads no file that it was not told of', a
   const bad = await test.pk(['dt', 'compile', at('bad.dts')]);
   expect([bad.code, bad.stdout]).toEqual([2, '']);
   expect(bad.stderr).toContain(
-    `pk: ${at('bad.dts')}:3:7: 0x100000000 has more than 32 bits\n  \ta = <0x100000000>;\n  \t     ^\n`,
+    `pk: ${at('bad.dts')}:3:7: 0x100000000 has more than 32 bits\n  | \ta = <0x100000000>;\n  | \t     ^\n`,
   );
   writeFileSync(at('reads.dts'), '/dts-v1/; / { a = /incbin/("/etc/hostname"); };');
   const reads = await test.pk(['dt', 'compile', at('reads.dts')]);

@@ -45,6 +45,11 @@ it('is written before the old one is stopped and read before the new one counts,
 
 it.each<[string, HandOver, RegExp]>([
   ['cannot be written', { save: 'echo no room >&2; exit 3', load: 'cat' }, /ended with exit 3: no room/],
+  [
+    'fails with several lines',
+    { save: 'echo bad >&2; echo pk: done >&2; exit 3', load: 'cat' },
+    /exit 3: bad pk: done;/,
+  ],
   ['is too large', { save: 'echo state', load: 'cat', limitBytes: 3 }, /larger than 3 B/],
   ['takes too long to be written', { save: 'sleep inf', load: 'cat', deadlineMs: 20 }, /longer than 20 ms/],
 ])('when it %s the old kernel runs on', async (_, handOver, words) => {

@@ -42,6 +42,14 @@ it('begins the name in the same column whatever happened', () => {
   );
 });
 
+it('tells of each in one line, whatever a guest has said of it', () => {
+  const event = { sequence: 1, at: '2026-11-27T12:00:00.000Z', type: 'exited', name: 'web', id: 'x' };
+  const message = 'said a\n2026-11-27T12:00:00.000Z  removed            db\tnow';
+  expect(eventLine({ ...event, message })).toBe(
+    '2026-11-27T12:00:00.000Z  exited             web  said a 2026-11-27T12:00:00.000Z  removed            db now\n',
+  );
+});
+
 it('begins after a number, or since a time', () => {
   const now = Date.parse('2026-11-28T10:00:00Z');
   const wanted = (text: string | undefined) => {

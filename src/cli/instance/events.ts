@@ -1,7 +1,7 @@
 /** What happens, as it happens, from now or from what is remembered. */
 import { type Client, connect } from '../../client/index.ts';
 import type { DaemonEvent } from '../../core/events.ts';
-import { plainText } from '../../sys/text.ts';
+import { plainLine } from '../../sys/text.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { readAgain } from '../kit/next-daemon.ts';
 import { print, printJsonLine } from '../kit/output.ts';
@@ -57,5 +57,5 @@ const TYPE_COLUMNS = 17;
 
 /** One line: when, what, to whom, and what else is to say. */
 export function eventLine({ at, type, name, message }: DaemonEvent): string {
-  return `${`${at}  ${type.padEnd(TYPE_COLUMNS)}  ${name}  ${plainText(message)}`.trimEnd()}\n`;
+  return `${`${at}  ${type.padEnd(TYPE_COLUMNS)}  ${name}  ${plainLine(message)}`.trimEnd()}\n`;
 }

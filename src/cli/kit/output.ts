@@ -57,9 +57,14 @@ export async function answer<T>(invocation: Invocation, value: T, text: (value: 
   return 0;
 }
 
-/** On standard error, after `pk: `, with what to do about it below. Guests, VMMs and tools may have a say in the text. */
+/**
+ * On standard error, after `pk: `, with what to do about it below. Guests, VMMs and tools may have a say in the text: what is of several
+ * lines is of theirs, and marked as the end of a console is.
+ */
 export function complain(text: string, hint?: string): void {
-  process.stderr.write(`pk: ${plainText(text)}\n${hint === undefined ? '' : `    ${plainText(hint)}\n`}`);
+  const shown = plainText(text).replace(/\n(?! {2}\| )/g, '\n  | ');
+  const next = hint === undefined ? '' : `    ${plainText(hint).replaceAll('\n', '\n    ')}\n`;
+  process.stderr.write(`pk: ${shown}\n${next}`);
 }
 
 /**

@@ -26,7 +26,7 @@ export function sourceError({ file, at }: Place, problem: string, hint?: string)
   // Tabs as they are in the line: the caret is then below its character, however wide they are.
   const indent = shown.slice(0, column - 1 - from).replace(/[^\t]/g, ' ');
   const place = `${name}:${line}:${column}`;
-  return new PolykernelError('invalid', `${place}: ${problem}\n  ${shown}\n  ${indent}^`, { field: place, hint });
+  return new PolykernelError('invalid', `${place}: ${problem}\n  | ${shown}\n  | ${indent}^`, { field: place, hint });
 }
 
 /** Line and column, from 1, as line directives have them; columns are characters of UTF-8. */

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { type LimitGroup, limitMechanism } from '../../sys/limit-groups.ts';
-import { applyLimits, removeLimits, sweepLaunchGroups } from './limits.ts';
+import { allowRegion, applyLimits, realLimits, releaseRegions, removeLimits, sweepLaunchGroups } from './limits.ts';
 
 const MIB = 2 ** 20;
 const LIMITS = { processes: 16, memoryBytes: 32 * MIB, overheadBytes: 16 * MIB, openFiles: 64, dataBytes: 32 * MIB };
@@ -49,4 +49,23 @@ it.runIf(hasGroups)('groups of launches that are gone are removed, and no others
   await expect.poll(swept, { timeout: 10_000 }).toEqual([]);
   await removeLimits(kept.directory);
   expect(left(kept.paths)).toEqual([]);
+});
+
+it('a kernel may have the memory of as many channels as it had at once, however many come and go', async () => {
+  const { directory } = launch();
+  const most = () => (realLimits(directory)!.memoryBytes - LIMITS.memoryBytes) / MIB;
+  const isThere = new Set<string>();
+  const show = (id: string, mib: number) => {
+    isThere.add(id);
+    allowRegion(directory, { id, bytes: mib * MIB });
+    return most();
+  };
+  expect([show('a', 8), show('a', 8), show('b', 4)]).toEqual([8, 8, 12]);
+  for (let round = 0; round < 3; round++) {
+    isThere.delete(round === 0 ? 'a' : `c${round - 1}`);
+    releaseRegions(directory, (id) => isThere.has(id));
+    expect(show(`c${round}`, 8)).toBe(12);
+  }
+  expect(show('d', 2)).toBe(14);
+  await removeLimits(directory);
 });

@@ -25,6 +25,10 @@ interface Saved {
   groups: readonly LimitGroup[];
   /** Whose memory is in the limit. */
   channels: readonly string[];
+  /** And how much of it is, by channel; absent, as what earlier versions wrote: it stays there. */
+  regionBytes?: Readonly<Record<string, number>>;
+  /** In the limit too, of channels that are gone: for the next. */
+  spareBytes?: number;
   /** Of the guest's memory what it does not have now, which is not in the limit; none where it is absent. */
   outBytes?: number;
 }
@@ -49,7 +53,9 @@ export function applyLimits(
   const host = new LimitGroups();
   const groups = host.plan(spec.id);
   if (groups.length > 0) notes().write(noteName(groups), { directory: spec.directory, groups });
-  save(spec.directory, { limits, groups, channels: (spec.regions ?? []).map(({ id }) => id) });
+  const regions = spec.regions ?? [];
+  const regionBytes = Object.fromEntries(regions.map(({ id, bytes }) => [id, bytes]));
+  save(spec.directory, { limits, groups, channels: regions.map(({ id }) => id), regionBytes });
   host.set(groups, limits);
   const joined = groups.filter(({ version }) => version === 1 || !ownCpus);
   const counted = joined.some(({ controllers }) => controllers.includes('pids'));
@@ -76,10 +82,28 @@ export function realLimits(directory: string): RealLimits | undefined {
 export function allowRegion(directory: string, { id, bytes }: Pick<SharedRegion, 'id' | 'bytes'>): void {
   const saved = load(directory);
   if (saved === undefined || saved.channels.includes(id)) return;
-  const memoryBytes = saved.limits.memoryBytes + wholeMib(bytes);
-  const limits = { ...saved.limits, memoryBytes };
-  new LimitGroups().set(saved.groups, limits);
-  save(directory, { ...saved, limits, channels: [...saved.channels, id] });
+  const { regionBytes, spareBytes = 0 } = saved;
+  const wanted = wholeMib(bytes);
+  const limits = { ...saved.limits, memoryBytes: saved.limits.memoryBytes + Math.max(0, wanted - spareBytes) };
+  if (wanted > spareBytes) new LimitGroups().set(saved.groups, limits);
+  save(directory, {
+    ...{ ...saved, limits, channels: [...saved.channels, id], regionBytes: { ...regionBytes, [id]: wanted } },
+    spareBytes: Math.max(0, spareBytes - wanted),
+  });
+}
+
+/** What a running kernel was allowed for channels that it has no more is for its next ones: it has no more than it had at once. */
+export function releaseRegions(directory: string, isThere: (id: string) => boolean): void {
+  const saved = load(directory);
+  const { regionBytes = {}, spareBytes = 0 } = saved ?? {};
+  const gone = Object.entries(regionBytes).filter(([id]) => !isThere(id));
+  if (saved === undefined || gone.length === 0) return;
+  save(directory, {
+    ...saved,
+    channels: saved.channels.filter((id) => isThere(id) || regionBytes[id] === undefined),
+    regionBytes: Object.fromEntries(Object.entries(regionBytes).filter(([id]) => isThere(id))),
+    spareBytes: gone.reduce((sum, [, bytes]) => sum + wholeMib(bytes), spareBytes),
+  });
 }
 
 /** So much of the guest's memory is out of it, and bounds it no longer. Idempotent. Throws as applyLimits(). */

@@ -3,7 +3,7 @@ import { feedWatchdog, tellSize } from '../../guest/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { plainText } from '../../sys/text.ts';
 import type { KernelFunctions, KernelSize, LaunchSpec, MemorySource, SharedRegion } from '../driver.ts';
-import { allowRegion, limitToSize } from '../jail/limits.ts';
+import { allowRegion, limitToSize, releaseRegions } from '../jail/limits.ts';
 import { type GuestEnd, ShimKernel, type ShimKernelOptions } from '../shim/kernel.ts';
 import { readConsoleTail } from '../shim/shim.ts';
 import { plugCard } from './card.ts';
@@ -13,7 +13,7 @@ import { plugLineMemory } from './line-memory.ts';
 import { Monitor } from './monitor.ts';
 import { QemuFunctions } from './plug-functions.ts';
 import { isRecord, type Qmp, type QmpEvent } from './qmp.ts';
-import { plugRegion, unplugRegion } from './regions.ts';
+import { dropUnused, plugRegion, unplugRegion } from './regions.ts';
 import { cpuSteps, memoryIn, onlineCpus, setMemory } from './resize.ts';
 import { qemuThreads } from './threads.ts';
 import { Watchdog } from './watchdog.ts';
@@ -150,8 +150,11 @@ export class QemuKernel extends ShimKernel {
 
   async attachRegion(region: SharedRegion): Promise<void> {
     this.#shared.set(region.id, region.bytes);
-    allowRegion(this.directory, region);
-    return await this.withMonitor((monitor) => plugRegion(monitor, this.directory, this.guest, region));
+    return await this.withMonitor(async (monitor) => {
+      await this.#forgetGone(monitor, region.id);
+      allowRegion(this.directory, region);
+      await plugRegion(monitor, this.directory, this.guest, region);
+    });
   }
 
   /** Plugs a network card in; once, at the start. Rejects as attachRegion(). */
@@ -160,8 +163,18 @@ export class QemuKernel extends ShimKernel {
   }
 
   async detachRegion(region: Pick<SharedRegion, 'id' | 'name'>): Promise<void> {
-    await this.withMonitor((monitor) => unplugRegion(monitor, this.guest, region));
-    this.#shared.delete(region.id);
+    await this.withMonitor(async (monitor) => {
+      await unplugRegion(monitor, this.guest, region);
+      await this.#forgetGone(monitor);
+    });
+  }
+
+  /** What its guest has let go of by now is not its memory any more, nor in its limit. `but`: is about to be. */
+  async #forgetGone(monitor: Qmp, but?: string): Promise<void> {
+    const hasFunction = await dropUnused(monitor);
+    const isThere = (id: string) => id === but || hasFunction(id);
+    for (const id of this.#shared.keys()) if (!isThere(id)) this.#shared.delete(id);
+    releaseRegions(this.directory, isThere);
   }
 
   protected readonly threadsOf = qemuThreads;
