@@ -128,14 +128,14 @@ async function execute(
   const { env, cwd, cwdOptional, user } = instance.record.spec;
   const process = await instance.exec({ command: ['/bin/sh', '-c', command], env, cwd, cwdOptional, user });
   let complaint = '';
-  process.stderr.on('data', (data: Buffer) => {
-    if (complaint.length < COMPLAINT_BYTES) complaint += data.toString('latin1');
+  process.stderr.setEncoding('utf8').on('data', (words: string) => {
+    if (complaint.length < COMPLAINT_BYTES) complaint += words;
   });
   const over = AbortSignal.any([signal, AbortSignal.timeout(deadlineMs)]);
   const late = Promise.withResolvers<never>();
   late.promise.catch(() => {});
   const end = () => {
-    const slow = new PolykernelError('not-ready', `${text}: it took longer than ${deadlineMs} ms`, {
+    const slow = new PolykernelError('not-ready', `it took longer than ${deadlineMs} ms`, {
       ...{ field: 'handOver.deadlineMs', value: deadlineMs, hint: 'Give it more time: --state-deadline.' },
     });
     late.reject(signal.aborted ? signal.reason : slow);
@@ -148,9 +148,13 @@ async function execute(
     const exit = await Promise.race([Promise.all([process.exited, moved]).then(([exit]) => exit), late.promise]);
     if (exit.kind === 'exit' && exit.value === 0) return;
     const how = exit.kind === 'failed' ? exit.message : `it ended with ${exit.kind} ${exit.value}`;
-    throw new PolykernelError('not-ready', `${text}: ${how}: ${plainLine(complaint.trim(), COMPLAINT_BYTES)}`, {
-      hint: `Try the command: pk exec ${name} -- sh -c ...`,
-    });
+    throw new PolykernelError(
+      'not-ready',
+      [how, plainLine(complaint.trim(), COMPLAINT_BYTES)].filter((words) => words !== '').join(': '),
+      {
+        hint: `Try the command: pk exec ${name} -- sh -c ...`,
+      },
+    );
   } catch (error) {
     throw asPolykernelError(error, text);
   } finally {

@@ -44,7 +44,11 @@ it('is written before the old one is stopped and read before the new one counts,
 });
 
 it.each<[string, HandOver, RegExp]>([
-  ['cannot be written', { save: 'echo no room >&2; exit 3', load: 'cat' }, /ended with exit 3: no room/],
+  [
+    'cannot be written',
+    { save: 'echo no room für it >&2; exit 3', load: 'cat' },
+    /^have web write its state: it ended with exit 3: no room für it/,
+  ],
   [
     'fails with several lines',
     { save: 'echo bad >&2; echo pk: done >&2; exit 3', load: 'cat' },
