@@ -3,6 +3,9 @@ import type { Kernel, KernelExit, LaunchSpec } from '../driver/index.ts';
 import { asPolykernelError } from '../sys/errors.ts';
 import type { InstanceEnvironment } from './environment.ts';
 
+/** How often one that an earlier daemon left is looked for that is not proven to be gone. */
+export const PROOF_AGAIN_MS = 2_000;
+
 const died = (message: string): KernelExit => ({ reason: 'died', code: null, signal: null, message });
 
 const GONE = died('the kernel was gone when the daemon came back');

@@ -46,6 +46,9 @@ export interface InstanceRecord {
   definition: string | null;
 }
 
+/** What is to be another in a record. */
+export type Change = Partial<Pick<InstanceRecord, 'spec' | 'size' | 'placement' | 'definition'>>;
+
 /** What came with stacks, channels and networks, for records from before them. */
 const withLaterParts: Migration = (record: OldRecord) => ({
   placement: null,

@@ -1,10 +1,12 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FakeDriver, fakeGuest, fakeKernels, killFakeKernel } from '../../src/driver/fake/driver.ts';
 import { FakeKernel } from '../../src/driver/fake/kernel.ts';
 import { PolykernelError } from '../../src/sys/errors.ts';
-import { eventually, gather, startDaemon, untilState } from '../support/harness.ts';
+import { layout } from '../../src/sys/paths.ts';
+import { eventually, gather, startDaemon, testRegistry, untilState } from '../support/harness.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
 describe('a daemon that comes after another has ended in good order', () => {
@@ -329,6 +331,64 @@ describe('a daemon that comes after another was killed', () => {
     await eventually(async () => (await test.client.list()).length === 0);
     expect(readdirSync(join(test.home, 'instances'))).toEqual([]);
     expect(fakeKernels(test.home)).toEqual([]);
+  });
+
+  it('gives back what a leftover had once that has ended, however late, and to nobody before', async () => {
+    const clock = new ManualClock();
+    const identities = await testRegistry();
+    const test = await startDaemon({ clock, identities });
+    for (const name of ['gone', 'other'])
+      await test.create({ name, command: ['sleep'], channels: [{ name, side: 'send' }] });
+    const { id } = await untilState(test, 'gone', 'running');
+    await untilState(test, 'other', 'running');
+    await test.daemon.drop();
+    const database = new DatabaseSync(layout(test.home).database);
+    database.exec('DELETE FROM instances');
+    database.close();
+    const { destroy } = FakeDriver.prototype;
+    let lives = true;
+    const ended = vi.spyOn(FakeDriver.prototype, 'destroy').mockImplementation(async function (
+      this: FakeDriver,
+      ...args
+    ) {
+      if (lives && args[0].includes(id.slice(0, 12))) throw new Error('it does not die');
+      await destroy.apply(this, args);
+    });
+    onTestFinished(() => void vi.restoreAllMocks());
+    const started = test.crashAndRestart();
+    let isStarted = false;
+    void started.then(() => {
+      isStarted = true;
+    });
+    await eventually(() => {
+      clock.advance(500);
+      return isStarted;
+    });
+    const owner = async (name: string) => (await test.client.channel(name)).from.owner;
+    await eventually(async () => (await owner('other')) === 'host');
+    // A name that is free meanwhile is another's.
+    await test.create({ name: 'other', command: ['sleep'], channels: [{ name: 'other', side: 'send' }] });
+    const tries = ended.mock.calls.length;
+    await eventually(() => {
+      clock.advance(2_000);
+      return ended.mock.calls.length > tries + 1;
+    });
+    expect(await owner('gone')).toBe('gone');
+    const { identity } = test.daemon.supervisor.get('other').record;
+    const kept = identities.take(id);
+    expect(identity).not.toEqual(kept);
+    lives = false;
+    await eventually(async () => {
+      clock.advance(2_000);
+      return (await owner('gone')) === 'host';
+    });
+    expect(await owner('other')).toBe('other');
+    await test.create({ name: 'gone', command: ['sleep'], channels: [{ name: 'gone', side: 'send' }] });
+    await untilState(test, 'gone', 'running');
+    expect(test.daemon.supervisor.get('gone').record.identity).toEqual(kept);
+    expect(test.daemon.supervisor.get('other').record.identity).toEqual(identity);
+    expect(readdirSync(join(test.home, 'instances'))).toHaveLength(2);
+    expect(test.journal.filter((line) => line.includes('it does not die'))).toHaveLength(1);
   });
 
   it('keeps event numbers growing', async () => {
