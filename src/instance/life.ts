@@ -6,7 +6,7 @@ import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { Changes } from './changes.ts';
 import type { InstanceEnvironment } from './environment.ts';
 import { exitOfFailedStart, exitOfKernel, exitOfLostWorkload, exitOfWorkload } from './exits.ts';
-import { endLaunch, findKernel, PROOF_AGAIN_MS } from './find-kernel.ts';
+import { endLaunch, findKernel, leave, PROOF_AGAIN_MS, staysPaused } from './find-kernel.ts';
 import type { Foreground } from './foreground.ts';
 import { type Effect, type MachineEvent, transition } from './machine.ts';
 import type { Watcher } from './output.ts';
@@ -176,6 +176,7 @@ export class Life {
     return findKernel(this.name, launch, this.environment, {
       signal: run.signal,
       isDetached: () => this.#detached,
+      isPaused: staysPaused(this.#record),
       seen(pid) {
         run.takingOver = { pid };
         alive();
@@ -187,7 +188,7 @@ export class Life {
   async #takeOver(run: Run, alive: () => void): Promise<void> {
     const found = await this.#find(run, alive);
     const kernel = 'guest' in found ? found : undefined;
-    if (!this.#isCurrent(run)) return kernel?.detach();
+    if (!this.#isCurrent(run)) return kernel && (await leave(kernel, staysPaused(this.#record)));
     const { machine } = this.#record;
     if ('left' in found) {
       this.#unproven(run, found.left);

@@ -4,6 +4,8 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FakeDriver, fakeGuest, fakeKernels, killFakeKernel } from '../../src/driver/fake/driver.ts';
 import { FakeKernel } from '../../src/driver/fake/kernel.ts';
+import { GuestLink } from '../../src/guest/index.ts';
+import { Life } from '../../src/instance/life.ts';
 import { PolykernelError } from '../../src/sys/errors.ts';
 import { layout } from '../../src/sys/paths.ts';
 import { eventually, gather, startDaemon, testRegistry, untilState } from '../support/harness.ts';
@@ -283,6 +285,52 @@ describe('a daemon that comes after another was killed', () => {
     const echo = await test.client.exec('web', { command: ['true'] });
     expect((await gather(echo)).exit).toMatchObject({ exitCode: 0 });
   });
+
+  it.each(['does not answer', 'has answered', 'is about to stand still'])(
+    'leaves one paused that %s when the daemon ends',
+    async (when) => {
+      const test = await startDaemon();
+      await test.create({ name: 'web', command: ['sleep'] });
+      await untilState(test, 'web', 'running');
+      await test.client.pause('web');
+      const [directory] = fakeKernels(test.home);
+      const isPaused = () => fakeGuest(directory!)!.isPaused;
+      const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
+      const { promise: going, resolve: goOn } = Promise.withResolvers<void>();
+      const { attach: greet } = GuestLink.prototype;
+      const { pause } = FakeKernel.prototype;
+      const letGo = vi.spyOn(FakeKernel.prototype, 'detach');
+      onTestFinished(() => void vi.restoreAllMocks());
+      if (when === 'is about to stand still')
+        vi.spyOn(FakeKernel.prototype, 'pause').mockImplementationOnce(async function (this: FakeKernel) {
+          ask();
+          await going;
+          // As of a driver that has closed its line to the VMM by then.
+          if (letGo.mock.contexts.includes(this)) throw new Error('nobody holds it');
+          await pause.call(this);
+        });
+      else
+        vi.spyOn(GuestLink.prototype, 'attach').mockImplementationOnce(async function (this: GuestLink, ...args) {
+          ask();
+          if (when === 'has answered') await going;
+          else await new Promise((_, reject) => args[1]?.addEventListener('abort', () => reject(args[1]!.reason)));
+          return await greet.apply(this, args);
+        });
+      await test.crashAndRestart();
+      await asked;
+      expect(isPaused()).toBe(false);
+      const left = vi.spyOn(Life.prototype, 'detach');
+      const closed = test.daemon.close();
+      await eventually(() => left.mock.calls.length > 0);
+      goOn();
+      await closed;
+      expect(isPaused()).toBe(true);
+      await test.crashAndRestart();
+      expect(await test.client.inspect('web')).toMatchObject({ state: 'paused' });
+      expect(await test.client.resume('web')).toMatchObject({ state: 'running' });
+      expect(await exec(test, 'web')).toBe(0);
+    },
+  );
 
   it('does not say that one is paused which it cannot keep so', async () => {
     const test = await startDaemon();
