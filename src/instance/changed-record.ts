@@ -15,8 +15,9 @@ export function changedRecords<I extends { record: InstanceRecord }>(
     .map(({ record }) => ({ ...record, spec: changes.get(record.spec.name)?.spec ?? record.spec }));
   return [...changes].map(([name, change]) => {
     const instance = instances.get(name);
-    const { spec: before, size } = instance.record;
+    const { spec: before, size, networkNumber } = instance.record;
     let record: InstanceRecord = { ...instance.record, size: isResized(before, change.spec) ? null : size, ...change };
+    if (change.spec !== undefined) record.former = { spec: before, networkNumber };
     const others = toBe.filter(({ id }) => id !== record.id);
     if (change.spec !== undefined)
       for (const provider of providers) record = { ...record, ...provider.change?.(record, before, others) };

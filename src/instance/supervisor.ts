@@ -202,7 +202,17 @@ export class Supervisor<P = unknown> implements Instances {
     });
     if (poolRecord !== undefined) hostPool.adopt(poolRecord);
     for (const { instance, record } of updates) instance.replaceRecord(record);
-    await changedAll(this.#providers, updates);
+    try {
+      await changedAll(this.#providers, updates);
+    } finally {
+      for (const { instance, record } of updates) if (record.former) this.#forgetFormer(instance);
+    }
+  }
+
+  #forgetFormer(instance: Instance): void {
+    if (this.#ending || this.#registry.find(instance.name)?.isErased !== false) return;
+    instance.replaceRecord({ ...instance.record, former: null });
+    this.#records.save(instance.record);
   }
 
   async repin(name: string): Promise<void> {

@@ -9,7 +9,7 @@ import { PROOF_AGAIN_MS } from './find-kernel.ts';
 import { directoryName } from './launch.ts';
 import { endLeftover, findLeftovers, type Leftover, removeLeftover } from './leftovers.ts';
 import { pause } from './logs.ts';
-import type { Owners, Provider } from './provider.ts';
+import { changedAll, type Owners, type Provider } from './provider.ts';
 import type { InstanceRecord } from './record.ts';
 
 /** How long what the host has to say of processes may delay the daemon's readiness, in milliseconds: a kernel may be long in ending. */
@@ -35,17 +35,34 @@ interface TakeUpOptions {
 export async function takeUp(options: TakeUpOptions, adopt: (record: InstanceRecord) => Promise<void>): Promise<void> {
   const { paths, drivers, journal, clock } = options;
   mkdirSync(paths.instances, { recursive: true, mode: 0o700 });
-  const records = options.records.all((_, name, error) =>
+  const found = options.records.all((_, name, error) =>
     journal.error(`the record of ${name} cannot be read and is ignored; what it describes is ended`, error),
   );
   const patience = pause(clock, HOST_PATIENCE_MS);
-  await endLeftovers(options, records, patience);
+  await endLeftovers(options, found, patience);
+  const records: InstanceRecord[] = [];
+  for (const record of found) records.push(await withoutFormer(record, options));
   const adoptions = records.map(async (record) => {
     const { driver, name } = record.spec;
     if (drivers.find(driver) !== undefined) return await adopt(record);
     journal.error(`${name} needs the driver ${driver}, which this daemon does not have; it is left alone`);
   });
   await Promise.race([Promise.all(adoptions), patience]);
+}
+
+/** One whose spec an earlier daemon had changed when it ended: what it has no more is taken back, before anything of it is started. */
+async function withoutFormer(
+  record: InstanceRecord,
+  { records, providers, journal }: TakeUpOptions,
+): Promise<InstanceRecord> {
+  const { former, ...rest } = record;
+  if (!former) return record;
+  const { name } = record.spec;
+  await changedAll(providers, [{ record, before: { ...record, ...former } }]).catch((error) =>
+    journal.error(`taking back what ${name} has no more`, error),
+  );
+  records.put(rest);
+  return rest;
 }
 
 /**
