@@ -5,6 +5,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FakeDriver, fakeGuest, fakeKernels, killFakeKernel } from '../../src/driver/fake/driver.ts';
 import { FakeKernel } from '../../src/driver/fake/kernel.ts';
 import { GuestLink } from '../../src/guest/index.ts';
+import { Instance } from '../../src/instance/instance.ts';
 import { Life } from '../../src/instance/life.ts';
 import { PolykernelError } from '../../src/sys/errors.ts';
 import { layout } from '../../src/sys/paths.ts';
@@ -92,6 +93,18 @@ describe('a daemon that comes after another was killed', () => {
     answer();
     expect(await waiting).toBe(0);
     expect(await test.client.inspect('late')).toMatchObject({ state: 'running', takingOver: false });
+  });
+
+  it('writes down nothing of clients that leave while they wait for one', async () => {
+    const { test } = await withSilent();
+    const waiting = vi.spyOn(Instance.prototype, 'takenOver');
+    const remote = await test.client.exec('late', { command: ['true'] });
+    remote.exited.catch(() => {});
+    await eventually(() => waiting.mock.results.length > 0);
+    remote.close();
+    await expect(waiting.mock.results[0]!.value).rejects.toBeDefined();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(test.journal.filter((line) => line.includes('answering'))).toEqual([]);
   });
 
   it('refuses after a while what waits for a kernel that does not answer', async () => {
