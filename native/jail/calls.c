@@ -200,6 +200,15 @@ void settle(void)
 	prlimit(vmm_with_few_files, RLIMIT_NOFILE, &files, NULL);
 }
 
+/* What is refused is not counted: it would use up what comes with time, and a count that begins anew after its last number. */
+static int one_more(unsigned *count, unsigned most)
+{
+	if (*count >= most)
+		return 0;
+	++*count;
+	return 1;
+}
+
 static int may_ask_tap(void)
 {
 	static time_t first;
@@ -208,7 +217,7 @@ static int may_ask_tap(void)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (first == 0)
 		first = now.tv_sec;
-	return tap_requests++ < TAP_REQUESTS_MOST + (unsigned)((now.tv_sec - first) / 60) * TAP_REQUESTS_A_MINUTE;
+	return one_more(&tap_requests, TAP_REQUESTS_MOST + (unsigned)((now.tv_sec - first) / 60) * TAP_REQUESTS_A_MINUTE);
 }
 
 /* Asked about for its number and what its registers hold, so that nothing can be exchanged behind our back. */
@@ -217,10 +226,10 @@ static int may_pass(const struct call *call)
 	static unsigned machines, tables;
 
 	if (call->data.number == SYS_ioctl)
-		return (uint32_t)call->data.arguments[1] == CREATE_MACHINE ? machines++ < MACHINES_MOST : may_ask_tap();
+		return (uint32_t)call->data.arguments[1] == CREATE_MACHINE ? one_more(&machines, MACHINES_MOST) : may_ask_tap();
 	if (call->data.number == SYS_seccomp)
-		return filters++ < FILTERS_MOST;
-	return !settled && tables++ < TABLES_MOST;
+		return one_more(&filters, FILTERS_MOST);
+	return !settled && one_more(&tables, TABLES_MOST);
 }
 
 /* It was let pass, and did not: a signal came. */
