@@ -154,10 +154,11 @@ static void ignore(const u8 *bytes, size_t count) { (void)bytes, (void)count; }
 
 static const struct segments_sink sink = {in_room, take_in, ignore};
 
-static void hear(void)
+void line_hear(void)
 {
 	line_parse();
-	u32 count = line_read - line_base;
+	/* Of what waits until there is room for the answers the host is to keep all: with a frame's acknowledgement its slot is free. */
+	u32 count = line_read - (in_len - in_pos) - line_base;
 	/*
 	 * A wide line needs few acknowledgements: what is left open is far less than its window. Slots are free by halves: a host that has
 	 * one fills it at once, and the agent would be woken for each.
@@ -173,7 +174,7 @@ int line_sends_second(void) { return in_segments && ways.second >= 0 && line_sen
 void line_input_second(u64 now)
 {
 	if (ways.second >= 0) {
-		if (ways_read(&ways, ways.second, &sink, now) > 0) hear();
+		if (ways_read(&ways, ways.second, &sink, now) > 0) line_hear();
 		return;
 	}
 	int fd = vsock_accept(listener, VSOCK_PARENT);
@@ -190,7 +191,7 @@ void line_input(u64 now)
 	if (!in_segments) in_len += (u32)n, line_read += (u32)n;
 	/* A port gives a page at a time; a turn of the loop costs more than that. */
 	while (!line_tty && in_len < sizeof in && (n = read(line, in + in_len, sizeof in - in_len)) > 0) in_len += (u32)n, line_read += (u32)n;
-	hear();
+	line_hear();
 }
 
 /* Slots in each direction that the command line, or the host, speaks of. */

@@ -27,6 +27,7 @@ int slots_full(void);
 u32 line_window(void);
 u32 longest_payload(void);
 void line_input(u64 now);
+void line_hear(void); /* takes what has come, and says so */
 int line_second(void); /* what is waited for besides, or -1 */
 int line_sends_second(void); /* whether what is to be sent goes there */
 void line_input_second(u64 now);

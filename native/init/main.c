@@ -90,7 +90,7 @@ static void loop(const sigset_t *while_waiting)
 		poweroff_asked();
 		if (polls[AT_LINE].fd >= 0 && polls[AT_LINE].revents & (POLLIN | POLLHUP | POLLERR)) line_input(now);
 		else if (polls[AT_SECOND].fd >= 0 && polls[AT_SECOND].revents & (POLLIN | POLLHUP | POLLERR)) line_input_second(now);
-		else if (in_len > in_pos && out_used() < OUT_PARSE) line_parse(); /* left over from when there was no room for the answers */
+		else if (in_len > in_pos && out_used() < OUT_PARSE) line_hear(); /* left over from when there was no room for the answers */
 		for (struct session *s = sessions; s < sessions_end; s++) {
 			for (int i = 0; i < 2; i++) s->empty[i] = s->polled[i] && !polls[s->polled[i]].revents;
 			if (s->id) session_turn(s, now);

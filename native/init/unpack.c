@@ -198,23 +198,40 @@ static void become(int fd)
 	set_time(fd, NULL, mtime());
 }
 
-/* Of a file that is empty: what is nothing but zeros takes no room in it. */
+#define FILE_BLOCK 4096
+
+/* How much of `bytes` are blocks of nothing but zeros, or with `zeros` 0 others. */
+static size_t run_of(const u8 *bytes, size_t n, int zeros)
+{
+	size_t at = 0;
+	while (at < n) {
+		size_t block = n - at < FILE_BLOCK ? n - at : FILE_BLOCK;
+		int is_hole = !bytes[at] && !memcmp(bytes + at, bytes + at + 1, block - 1);
+		if (is_hole != zeros) break;
+		at += block;
+	}
+	return at;
+}
+
+/* Of a file that is empty: a block of nothing but zeros takes no room in it. */
 static void write_content(int fd, int is_file)
 {
 	static u8 part[65536];
 	int ends_in_hole = 0;
 	for (u64 left = m.size; left;) {
-		size_t step = left < sizeof part ? (size_t)left : sizeof part, done = 0;
+		size_t step = left < sizeof part ? (size_t)left : sizeof part;
 		read_exactly(part, step);
-		ends_in_hole = is_file && !part[0] && !memcmp(part, part + 1, step - 1);
-		if (ends_in_hole) {
-			if (lseek(fd, (off_t)step, SEEK_CUR) < 0) tar_fail(errno, shown);
-			done = step;
-		}
-		while (done < step) {
-			ssize_t n = write(fd, part + done, step - done);
-			if (n < 0 && errno != EINTR) tar_fail(errno, shown);
-			if (n > 0) done += (size_t)n;
+		for (size_t done = 0, hole, end; done < step;) {
+			hole = is_file ? run_of(part + done, step - done, 1) : 0;
+			if (hole && lseek(fd, (off_t)hole, SEEK_CUR) < 0) tar_fail(errno, shown);
+			done += hole;
+			ends_in_hole = done == step;
+			end = done + (is_file ? run_of(part + done, step - done, 0) : step - done);
+			while (done < end) {
+				ssize_t n = write(fd, part + done, end - done);
+				if (n < 0 && errno != EINTR) tar_fail(errno, shown);
+				if (n > 0) done += (size_t)n;
+			}
 		}
 		left -= step, m.left -= step;
 	}

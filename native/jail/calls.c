@@ -51,7 +51,7 @@ struct call_descriptor {
 
 /*
  * Requests of taps: a dozen each time that a driver of the guest takes its card. QEMU ends where one is refused, but for that of what may be left
- * uncut, which a guest has it make by itself: that has a count of its own.
+ * uncut, which a guest has it make by itself: that has a count of its own. Never more at once than at first.
  */
 #define TAP_REQUESTS_MOST 1024
 #define TAP_REQUESTS_A_MINUTE 12
@@ -69,7 +69,13 @@ int console_socket = -1;
 pid_t vmm_with_few_files;
 
 static int settled;
-static unsigned filters, epolls, tap_requests, tap_changes;
+static unsigned filters, epolls;
+
+/* How much of what is asked for counts still, and since when less of it is to. */
+static struct asked {
+	unsigned count;
+	time_t at;
+} tap_requests, tap_changes;
 
 /* Opens PART of a thread's directory in /proc, and makes sure that it is still the thread that asked. */
 static int open_of_caller(int listener, const struct call *call, const char *part, int flags)
@@ -206,24 +212,33 @@ void settle(void)
 	prlimit(vmm_with_few_files, RLIMIT_NOFILE, &files, NULL);
 }
 
-static unsigned *count_of_tap(const struct call *call)
+/* What is refused is not counted: it would use up what comes with time, and a count that begins anew after its last number. */
+static int one_more(unsigned *count, unsigned most)
+{
+	if (*count >= most)
+		return 0;
+	++*count;
+	return 1;
+}
+
+static struct asked *asked_of_tap(const struct call *call)
 {
 	return (uint32_t)call->data.arguments[1] == SET_UNCUT ? &tap_changes : &tap_requests;
 }
 
 static int may_ask_tap(const struct call *call)
 {
-	static time_t first;
-	unsigned *count = count_of_tap(call);
+	struct asked *asked = asked_of_tap(call);
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (first == 0)
-		first = now.tv_sec;
-	if (*count >= TAP_REQUESTS_MOST + (unsigned)((now.tv_sec - first) / 60) * TAP_REQUESTS_A_MINUTE)
-		return 0;
-	++*count;
-	return 1;
+	if (asked->at == 0)
+		asked->at = now.tv_sec;
+	time_t minutes = (now.tv_sec - asked->at) / 60;
+	unsigned back = minutes > TAP_REQUESTS_MOST ? TAP_REQUESTS_MOST : (unsigned)minutes * TAP_REQUESTS_A_MINUTE;
+	asked->at += minutes * 60;
+	asked->count -= back < asked->count ? back : asked->count;
+	return one_more(&asked->count, TAP_REQUESTS_MOST);
 }
 
 static int makes_epoll(int number)
@@ -241,12 +256,12 @@ static int may_pass(const struct call *call)
 	static unsigned machines, tables;
 
 	if (call->data.number == SYS_ioctl)
-		return (uint32_t)call->data.arguments[1] == CREATE_MACHINE ? machines++ < MACHINES_MOST : may_ask_tap(call);
+		return (uint32_t)call->data.arguments[1] == CREATE_MACHINE ? one_more(&machines, MACHINES_MOST) : may_ask_tap(call);
 	if (call->data.number == SYS_seccomp)
-		return filters++ < FILTERS_MOST;
+		return one_more(&filters, FILTERS_MOST);
 	if (makes_epoll(call->data.number))
-		return epolls++ < EPOLLS_MOST;
-	return !settled && tables++ < TABLES_MOST;
+		return one_more(&epolls, EPOLLS_MOST);
+	return !settled && one_more(&tables, TABLES_MOST);
 }
 
 /* It was let pass, and did not: a signal came. */
@@ -257,7 +272,7 @@ static void take_back(const struct call *call)
 	else if (makes_epoll(call->data.number))
 		epolls--;
 	else if (call->data.number == SYS_ioctl && (uint32_t)call->data.arguments[1] != CREATE_MACHINE)
-		(*count_of_tap(call))--;
+		asked_of_tap(call)->count -= asked_of_tap(call)->count > 0;
 }
 
 static int is_to_pass(int number)

@@ -219,8 +219,11 @@ export class Channels implements ChannelManager {
   }
 
   /** Ends claims of instances that are not there any more. */
-  releaseAllBut(instances: ReadonlySet<string>): Promise<void> {
-    return this.#mutex.run(async () => this.#release((owner) => !instances.has(owner)));
+  releaseAllBut(instances: () => ReadonlySet<string>): Promise<void> {
+    return this.#mutex.run(async () => {
+      const there = instances();
+      this.#release((owner) => !there.has(owner));
+    });
   }
 
   /** Lets go; channels and their memory stay. */

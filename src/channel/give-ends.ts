@@ -19,6 +19,6 @@ export function endProvider(channels: Channels): Provider {
       claims.delete(id);
       await (undo === undefined ? channels.release(spec.name) : undo());
     },
-    releaseAllBut: (records) => channels.releaseAllBut(new Set(records.map(({ spec }) => spec.name))),
+    releaseAllBut: (owners) => channels.releaseAllBut(() => owners().names),
   };
 }

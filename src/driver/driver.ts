@@ -317,6 +317,13 @@ export interface Kernel {
   detach(): void;
 }
 
+/** How a kernel that is being taken over is let go of. */
+export interface Leave {
+  signal: AbortSignal;
+  /** Asked when that has aborted: whether the kernel is to be paused again first. */
+  paused(): boolean;
+}
+
 export interface Driver {
   readonly traits: DriverTraits;
   /** Cheap after the first call; the first may boot a probe guest. */
@@ -334,9 +341,9 @@ export interface Driver {
    * Finds the kernel launched in `directory` by an earlier process: a live one is re-attached, an ended one gives its
    * KernelExit, and undefined means nothing of it is left. A paused one is resumed, for it could not answer otherwise. Rejects
    * when it can neither be taken over nor proven to be gone: destroy() tells which. `seen`: told of the process of a live one before anything
-   * is asked of that.
+   * is asked of that. `leave`: as soon as nobody waits for its guest any more this rejects.
    */
-  attach(spec: LaunchSpec, seen?: (pid: number) => void): Promise<Kernel | KernelExit | undefined>;
+  attach(spec: LaunchSpec, seen?: (pid: number) => void, leave?: Leave): Promise<Kernel | KernelExit | undefined>;
   /**
    * Ends whatever a launch in `directory`, this driver's or not, has left running, and gives back what it held of the host;
    * removes none of its files. `id`: the instance's, where it is known. Idempotent.

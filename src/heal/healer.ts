@@ -54,13 +54,10 @@ export class Healer {
   async recover(): Promise<void> {
     this.#isUp = true;
     const { log, instances } = this.#options;
-    for (const { instance: id, cause } of log.allOpen()) {
-      const state = this.#byId(id)?.state;
-      // Whether that one is still not well is seen anew.
-      if (cause === 'hung' || cause === 'unhealthy') log.change(id, { outcome: 'over', note: 'the daemon ended' });
-      else if (state === 'running' || state === 'paused')
-        log.change(id, { outcome: 'healed', note: 'while no daemon saw it' });
-      else if (state === undefined || state === 'exited') log.change(id, { outcome: 'over', note: 'it ended' });
+    for (const { instance: id } of log.allOpen()) {
+      const instance = this.#byId(id);
+      if (instance === undefined || instance.state === 'exited') log.change(id, { outcome: 'over', note: 'it ended' });
+      else if (!instance.isTakingOver) this.#found(instance);
     }
     for (const instance of instances().list()) this.#lookAt(instance);
   }
@@ -195,6 +192,17 @@ export class Healer {
     else if (type === 'restarting') this.#change(id, { outcome: 'healing', note: '' });
     else if (type === 'starting') this.#change(id, { outcome: 'over', note: 'somebody started it' });
     else if (type === 'ready') this.#ready(instance);
+    else if (type === 'adopted') this.#found(instance);
+  }
+
+  /** An earlier daemon's kernel has answered this one, or there is none. */
+  #found({ record, state }: Instance): void {
+    const cause = this.#options.log.open(record.id)?.cause;
+    // Whether that one is still not well is seen anew.
+    if (cause === 'hung' || cause === 'unhealthy')
+      this.#change(record.id, { outcome: 'over', note: 'the daemon ended' });
+    else if (state === 'running' || state === 'paused')
+      this.#change(record.id, { outcome: 'healed', note: 'while no daemon saw it' });
   }
 
   /** Its kernel is gone, and it is known whether there is to be another. */

@@ -18,7 +18,7 @@ export const identityProvider = (identities: Identities): Provider => ({
     return {};
   },
   release: ({ id }) => identities.release(id),
-  releaseAllBut: (records) => identities.releaseAllBut(new Set(records.map(({ id }) => id))),
+  releaseAllBut: (owners) => identities.releaseAllBut(() => owners().ids),
 });
 
 /**

@@ -49,7 +49,7 @@ it('gives a range out again, but never one whose ids may be on files', async () 
   ids.release('b');
   expect(start(ids.take('c'))).not.toBe(first);
   // Nor when its state directory is gone.
-  await registry('/elsewhere').releaseAllBut(new Set());
+  await registry('/elsewhere').releaseAllBut(() => new Set());
   expect(start(ids.take('d'))).not.toBe(first);
 });
 
@@ -59,14 +59,14 @@ it('gives nothing back of a daemon that has other namespaces, where other files 
   const one = registry('/gone', { view: outside });
   one.take('a');
   const other = registry('/other', { view: inside });
-  await other.releaseAllBut(new Set());
+  await other.releaseAllBut(() => new Set());
   expect(other.homes()).toContain('/gone');
   expect(start(other.take('b'))).toBe(FIRST + RANGE_IDS);
   // One that goes on elsewhere is seen from there.
-  await registry('/gone', { view: inside }).releaseAllBut(new Set(['a']));
-  await registry('/third', { view: outside }).releaseAllBut(new Set());
+  await registry('/gone', { view: inside }).releaseAllBut(() => new Set(['a']));
+  await registry('/third', { view: outside }).releaseAllBut(() => new Set());
   expect(other.homes()).toContain('/gone');
-  await registry('/third', { view: { ...outside, boot: 'two' } }).releaseAllBut(new Set());
+  await registry('/third', { view: { ...outside, boot: 'two' } }).releaseAllBut(() => new Set());
   expect(other.homes()).not.toContain('/gone');
 });
 
@@ -75,10 +75,10 @@ it('gives nothing back of a daemon whose state directory has the same path in ot
   const outside = { boot: 'one', namespaces: 'mnt:[1] pid:[1]' };
   registry('/same', { view: outside }).take('a');
   const other = registry('/same', { view: inside });
-  await other.releaseAllBut(new Set());
+  await other.releaseAllBut(() => new Set());
   expect(start(other.take('b'))).toBe(FIRST + RANGE_IDS);
   // It gives back what it sees as its own, and keeps what it has, wherever it had that from.
-  await registry('/same', { view: outside }).releaseAllBut(new Set(['b']));
+  await registry('/same', { view: outside }).releaseAllBut(() => new Set(['b']));
   expect(start(other.take('c'))).toBe(FIRST);
 });
 
@@ -94,7 +94,7 @@ it('goes on with the registry of a version before, which goes on with it', async
   const ids = registry();
   expect(start(ids.take('b'))).toBe(FIRST + RANGE_IDS);
   insert.run(FIRST + 2 * RANGE_IDS, '/before', 'b');
-  await ids.releaseAllBut(new Set(['b']));
+  await ids.releaseAllBut(() => new Set(['b']));
   expect(ids.homes()).not.toContain('/before');
 });
 
@@ -136,7 +136,7 @@ it('takes back what nobody has any more, and leaves what a process still uses', 
   used.add(b);
   const mine = registry(directory, { inUse: () => used });
   const [kept, lost] = [start(mine.take('kept')), start(mine.take('lost'))];
-  await mine.releaseAllBut(new Set(['kept']));
+  await mine.releaseAllBut(() => new Set(['kept']));
   expect([mine.take('c'), mine.take('d')].map(start).sort()).toEqual([a, lost].sort());
   expect(start(mine.take('kept'))).toBe(kept);
   expect(start(gone.take('b'))).toBe(b);

@@ -80,8 +80,9 @@ export class IdRegistry implements Identities {
   }
 
   /** Also what state directories had that are not there any more, once none of their kernels runs. */
-  async releaseAllBut(ids: ReadonlySet<string>): Promise<void> {
+  async releaseAllBut(there: () => ReadonlySet<string>): Promise<void> {
     const gone = await goneOf(this.homes(), PATIENCE_MS);
+    const ids = there();
     const inUse = this.#options.inUse();
     const view = viewText(this.#options.view);
     for (const id of this.#held.keys()) if (!ids.has(id)) this.#held.delete(id);

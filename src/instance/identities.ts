@@ -13,7 +13,7 @@ export interface Identities {
   /** Something outside of what was mapped for it has its ids now: nobody else may ever get them. */
   spend(id: string): void;
   /** Gives back what no instance of this state directory has. */
-  releaseAllBut(ids: ReadonlySet<string>): Promise<void>;
+  releaseAllBut(ids: () => ReadonlySet<string>): Promise<void>;
   /** Other state directories of this user, as far as they are known: what daemons of theirs keep is not for guests. */
   homes(): readonly string[];
   /** Lets go of its files; another use opens them again. */

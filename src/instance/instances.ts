@@ -3,7 +3,7 @@ import type { KernelSize } from '../driver/index.ts';
 import type { Ledger, Pool } from '../ledger/index.ts';
 import type { PolykernelError } from '../sys/errors.ts';
 import type { Instance } from './instance.ts';
-import type { InstanceRecord } from './record.ts';
+import type { Change } from './record.ts';
 import type { CreateRequest } from './schema.ts';
 import type { InstanceSpec, InstanceStatus, Placement, Size } from './spec.ts';
 
@@ -46,10 +46,7 @@ export interface Instances {
   /** Throws `conflict` for one that runs, unless forced. */
   remove(name: string, force?: boolean): Promise<void>;
   /** Gives instances other specs and placements, and the machine another pool unless it is null: all of it or nothing. Throws `conflict`. */
-  update(
-    changes: ReadonlyMap<string, Partial<Pick<InstanceRecord, 'spec' | 'size' | 'placement' | 'definition'>>>,
-    pool: Pool | null,
-  ): Promise<void>;
+  update(changes: ReadonlyMap<string, Change>, pool: Pool | null): Promise<void>;
   /** Moves a running kernel to the CPUs its instance owns now; for any other there is nothing to do. Waits as Instance.takenOver(). */
   repin(name: string): Promise<void>;
   /** Has a kernel become as large as recorded; `vcpuCpus` and `part` as Instance.resize() has them. */

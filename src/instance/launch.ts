@@ -1,5 +1,5 @@
 /** The directory of an instance, and what a driver is given to start its kernel. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Driver, LaunchSpec } from '../driver/index.ts';
@@ -13,13 +13,14 @@ import { patiently } from '../sys/patience.ts';
 import { removeTree } from '../sys/remove-tree.ts';
 import { hostPlacement, type InstanceRecord } from './contract.ts';
 import { kernelWords } from './kernel-words.ts';
+import { noteLaunch } from './leftovers.ts';
 import { kernelSize, machineSize, sizeOf } from './size.ts';
 
 /** As much of the id as names the directory: sockets lie in it, and their paths are limited to 107 bytes. */
 const ID_DIGITS = 12;
-const LAUNCH_FILE = 'launch.json';
 
-export const instanceDirectory = (paths: Layout, id: string): string => paths.instance(id.slice(0, ID_DIGITS));
+export const directoryName = (id: string): string => id.slice(0, ID_DIGITS);
+export const instanceDirectory = (paths: Layout, id: string): string => paths.instance(directoryName(id));
 export const kernelDirectory = (paths: Layout, id: string): string => join(instanceDirectory(paths, id), 'kernel');
 export const workloadLogPath = (paths: Layout, id: string): string => join(instanceDirectory(paths, id), 'log');
 
@@ -142,51 +143,9 @@ export async function prepareLaunch(
       hiddenPaths: [paths.home, ...(await closedAbove(record, provided.root))],
       shownPaths: await shown(record, provided.root),
     };
-    // For a later daemon that finds this directory and no record of it.
-    writeFileSync(
-      join(instanceDirectory(paths, id), LAUNCH_FILE),
-      JSON.stringify({ driver: driver.traits.name, launch }),
-      {
-        mode: 0o600,
-      },
-    );
+    noteLaunch(instanceDirectory(paths, id), driver.traits.name, launch);
     return launch;
   } catch (error) {
     throw asPolykernelError(error, 'preparing the launch directory');
-  }
-}
-
-/** Directories below instances/ that belong to none of `ids`: the kernels in them are ended and they are removed. */
-export async function removeLeftovers(
-  paths: Layout,
-  ids: readonly string[],
-  drivers: readonly Driver[],
-  complain: (text: string, error: unknown) => void,
-): Promise<number> {
-  const known = new Set(ids.map((id) => id.slice(0, ID_DIGITS)));
-  const entries = existsSync(paths.instances) ? readdirSync(paths.instances) : [];
-  const strangers = entries.filter((entry) => !known.has(entry));
-  await Promise.all(
-    strangers.map(async (entry) => {
-      const directory = paths.instance(entry);
-      try {
-        // What says whose launch it was may be damaged.
-        const id = readLaunchId(directory);
-        for (const driver of drivers) await driver.destroy(join(directory, 'kernel'), id);
-        await removeTree(directory);
-      } catch (error) {
-        complain(`removing the leftover ${directory}`, error);
-      }
-    }),
-  );
-  return strangers.length;
-}
-
-function readLaunchId(directory: string): string | undefined {
-  try {
-    const { launch } = JSON.parse(readFileSync(join(directory, LAUNCH_FILE), 'utf8')) as { launch?: { id?: unknown } };
-    return typeof launch?.id === 'string' ? launch.id : undefined;
-  } catch {
-    return undefined;
   }
 }

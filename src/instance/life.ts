@@ -6,7 +6,7 @@ import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { Changes } from './changes.ts';
 import type { InstanceEnvironment } from './environment.ts';
 import { exitOfFailedStart, exitOfKernel, exitOfLostWorkload, exitOfWorkload } from './exits.ts';
-import { endLaunch, findKernel } from './find-kernel.ts';
+import { endLaunch, findKernel, leave, PROOF_AGAIN_MS, staysPaused } from './find-kernel.ts';
 import type { Foreground } from './foreground.ts';
 import { type Effect, type MachineEvent, transition } from './machine.ts';
 import type { Watcher } from './output.ts';
@@ -23,8 +23,6 @@ import { adoptWorkload, execWorkload, giveUp, Workload } from './workload.ts';
 const END_GRACE_MS = 3_000;
 /** How long a client may take to come back to what it was promised to go on with. */
 export const CARRIED_MS = 30_000;
-/** How often one that an earlier daemon left is looked for that is not proven to be gone. */
-const PROOF_AGAIN_MS = 2_000;
 /** How long a lost workload waits for news of its kernel, which usually is what went. */
 export const LOST_PATIENCE_MS = 3_000;
 
@@ -178,6 +176,7 @@ export class Life {
     return findKernel(this.name, launch, this.environment, {
       signal: run.signal,
       isDetached: () => this.#detached,
+      isPaused: staysPaused(this.#record),
       seen(pid) {
         run.takingOver = { pid };
         alive();
@@ -189,7 +188,7 @@ export class Life {
   async #takeOver(run: Run, alive: () => void): Promise<void> {
     const found = await this.#find(run, alive);
     const kernel = 'guest' in found ? found : undefined;
-    if (!this.#isCurrent(run)) return kernel?.detach();
+    if (!this.#isCurrent(run)) return kernel && (await leave(kernel, staysPaused(this.#record)));
     const { machine } = this.#record;
     if ('left' in found) {
       this.#unproven(run, found.left);

@@ -17,6 +17,12 @@ export interface Draft {
 /** Of an instance that is being created, as much as it was given so far. */
 export type Owner = Pick<InstanceRecord, 'id' | 'spec'> & Partial<InstanceRecord>;
 
+/** Whose things may be, by id and by name: instances, those that are being made, and what an earlier daemon left that has not ended. */
+export interface Owners {
+  ids: ReadonlySet<string>;
+  names: ReadonlySet<string>;
+}
+
 /** What a kernel is started with besides what its record says. */
 export type Provided = Pick<LaunchSpec, 'regions' | 'network' | 'housekeepingCpus' | 'spareCpus' | 'devices'>;
 
@@ -57,8 +63,8 @@ export interface Provider {
   resumed?(kernel: Kernel): Promise<void>;
   /** All it was given, in part too, while nothing of it runs. Idempotent. */
   release?(owner: Owner): Promise<void> | void;
-  /** At start: what belongs to none of these is free again. */
-  releaseAllBut?(records: readonly InstanceRecord[]): Promise<void> | void;
+  /** What belongs to none of these is free again: at start, and whenever something that nobody knows has ended. They are asked for at that very moment. */
+  releaseAllBut?(owners: () => Owners): Promise<void> | void;
 }
 
 /** Takes back what `owner` was given, whoever fails: that is told by `complain`. */

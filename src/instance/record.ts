@@ -23,6 +23,8 @@ export interface InstanceRecord {
   carried?: readonly number[];
   /** Of one that is paused: it is so for work of the daemon, and goes on without that. */
   pausedBriefly?: boolean;
+  /** What it was before its spec changed, while what it has no more is being taken back. */
+  former?: Pick<InstanceRecord, 'spec' | 'networkNumber'> | null;
   /** Whose its processes are on the host; null for one that was created before there were such: it gets its own at its next start. */
   identity: Identity | null;
   /** What its paths of the host stood for when it was created; null as above. */
@@ -45,6 +47,9 @@ export interface InstanceRecord {
   /** The definition in the stack file that the spec was made from, as JSON; null without a stack. */
   definition: string | null;
 }
+
+/** What is to be another in a record. */
+export type Change = Partial<Pick<InstanceRecord, 'spec' | 'size' | 'placement' | 'definition'>>;
 
 /** What came with stacks, channels and networks, for records from before them. */
 const withLaterParts: Migration = (record: OldRecord) => ({

@@ -59,6 +59,11 @@ export class Registry {
     return name;
   }
 
+  /** All that are taken. */
+  names(): string[] {
+    return [...this.#entries.keys(), ...this.#reserved];
+  }
+
   free(name: string): void {
     this.#reserved.delete(name);
   }

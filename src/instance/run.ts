@@ -83,6 +83,11 @@ export class Run {
    * sessions that go on with the next daemon.
    */
   async detach(settle = false): Promise<number[]> {
+    // One that is being taken over is left as it was found.
+    if (this.kernel === undefined || this.takingOver !== undefined) {
+      this.cancelBoot(new PolykernelError('unavailable', 'the daemon is ending'));
+      await this.#calls;
+    }
     if (this.kernel !== undefined) {
       const patience = AbortSignal.timeout(this.carried.size > 0 ? CARRIED_MS : SETTLE_MS);
       if (settle) await this.kernel.guest.settle(patience);
@@ -91,8 +96,6 @@ export class Run {
       this.kernel.detach();
       return sessions;
     }
-    this.cancelBoot(new PolykernelError('unavailable', 'the daemon is ending'));
-    await this.#calls;
     return [];
   }
 

@@ -90,7 +90,7 @@ async function taken(stream: ProcessStream, instance: Instance): Promise<void> {
   if (!instance.isTakingOver) return;
   tell(stream, { phase: TAKING_OVER });
   const gone = new AbortController();
-  stream.onClose(() => gone.abort());
+  stream.onClose(() => gone.abort(new PolykernelError('unavailable', 'the client went away')));
   await instance.takenOver(gone.signal);
 }
 

@@ -11,7 +11,7 @@ import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Layout } from '../sys/paths.ts';
 import { removeTree } from '../sys/remove-tree.ts';
-import { isResized, withSources } from './changed-record.ts';
+import { changedRecords } from './changed-record.ts';
 import { copyOwner } from './copy-owner.ts';
 import { type CreateOptions, createInstance, possibleRequest, specOf, tryInstance } from './create.ts';
 import type { InstanceEventType } from './events.ts';
@@ -26,8 +26,8 @@ import { CARRIED_MS } from './life.ts';
 import type { LogLine } from './log-line.ts';
 import { logsOf } from './logs.ts';
 import { prewarm } from './prewarm.ts';
-import { changedAll, type Provider, releaseAll } from './provider.ts';
-import type { InstanceRecord } from './record.ts';
+import { changedAll, type Owners, type Provider, releaseAll } from './provider.ts';
+import type { Change, InstanceRecord } from './record.ts';
 import { RecordKeeper } from './record-keeper.ts';
 import { type Entry, Registry } from './registry.ts';
 import type { LogQuery, PrewarmRequest } from './requests.ts';
@@ -181,10 +181,7 @@ export class Supervisor<P = unknown> implements Instances {
     await this.#erase(entry);
   }
 
-  async update(
-    changes: ReadonlyMap<string, Partial<Pick<InstanceRecord, 'spec' | 'size' | 'placement' | 'definition'>>>,
-    pool: Pool | null,
-  ): Promise<void> {
+  async update(changes: ReadonlyMap<string, Change>, pool: Pool | null): Promise<void> {
     const { hostPool, records, transaction } = this.#options;
     for (const [name, { spec }] of changes)
       if (spec !== undefined)
@@ -193,24 +190,9 @@ export class Supervisor<P = unknown> implements Instances {
     for (const { spec } of changes.values())
       if (spec !== undefined) for (const provider of this.#providers) provider.check?.(spec, tenantOf);
     const partitions: Record<string, Partition | null> = {};
-    const toBe = this.list().map(({ record }) => ({
-      ...record,
-      spec: changes.get(record.spec.name)?.spec ?? record.spec,
-    }));
-    const updates = [...changes].map(([name, change]) => {
-      const instance = this.get(name);
-      if (change.placement !== undefined) partitions[name] = change.placement?.partition ?? null;
-      const { spec: before, size } = instance.record;
-      let record: InstanceRecord = {
-        ...instance.record,
-        size: isResized(before, change.spec) ? null : size,
-        ...change,
-      };
-      const others = toBe.filter(({ id }) => id !== record.id);
-      if (change.spec !== undefined)
-        for (const provider of this.#providers) record = { ...record, ...provider.change?.(record, before, others) };
-      return { instance, before: instance.record, record: withSources(record, before) };
-    });
+    for (const [name, { placement }] of changes)
+      if (placement !== undefined) partitions[name] = placement?.partition ?? null;
+    const updates = changedRecords(changes, this, this.#providers);
     const ledger = this.ledger();
     assign({ ...ledger, pool: pool ?? ledger.pool }, partitions);
     const poolRecord = pool === null ? undefined : hostPool.next(pool);
@@ -220,7 +202,17 @@ export class Supervisor<P = unknown> implements Instances {
     });
     if (poolRecord !== undefined) hostPool.adopt(poolRecord);
     for (const { instance, record } of updates) instance.replaceRecord(record);
-    await changedAll(this.#providers, updates);
+    try {
+      await changedAll(this.#providers, updates);
+    } finally {
+      for (const { instance, record } of updates) if (record.former) this.#forgetFormer(instance);
+    }
+  }
+
+  #forgetFormer(instance: Instance): void {
+    if (this.#ending || this.#registry.find(instance.name)?.isErased !== false) return;
+    instance.replaceRecord({ ...instance.record, former: null });
+    this.#records.save(instance.record);
   }
 
   async repin(name: string): Promise<void> {
@@ -307,7 +299,12 @@ export class Supervisor<P = unknown> implements Instances {
 
   /** Takes up what an earlier daemon left and ends what it forgot, as takeUp(). */
   takeUp(): Promise<void> {
-    return takeUp({ ...this.#options, providers: this.#providers }, (record) => {
+    const owners = (): Owners => ({
+      ids: new Set(this.list().map(({ record }) => record.id)),
+      names: new Set(this.#registry.names()),
+    });
+    const isEnding = () => this.#ending;
+    return takeUp({ ...this.#options, providers: this.#providers, owners, isEnding }, (record) => {
       this.#records.found(record);
       const entry = this.#add(record);
       if (record.spec.attached) this.#expectClient(entry, CARRIED_MS);

@@ -5,9 +5,11 @@ import type { Records } from '../core/table.ts';
 import type { Drivers } from '../driver/drivers.ts';
 import type { Clock } from '../sys/clock.ts';
 import type { Layout } from '../sys/paths.ts';
-import { removeLeftovers } from './launch.ts';
+import { PROOF_AGAIN_MS } from './find-kernel.ts';
+import { directoryName } from './launch.ts';
+import { endLeftover, findLeftovers, type Leftover, removeLeftover } from './leftovers.ts';
 import { pause } from './logs.ts';
-import type { Provider } from './provider.ts';
+import { changedAll, type Owners, type Provider } from './provider.ts';
 import type { InstanceRecord } from './record.ts';
 
 /** How long what the host has to say of processes may delay the daemon's readiness, in milliseconds: a kernel may be long in ending. */
@@ -20,6 +22,10 @@ interface TakeUpOptions {
   providers: readonly Provider[];
   journal: Journal;
   clock: Clock;
+  /** Instances of now, and names that are taken. */
+  owners(): Owners;
+  /** Then what is left is the next daemon's. */
+  isEnding(): boolean;
 }
 
 /**
@@ -27,27 +33,91 @@ interface TakeUpOptions {
  * rest goes on. An instance whose driver is not here is left alone.
  */
 export async function takeUp(options: TakeUpOptions, adopt: (record: InstanceRecord) => Promise<void>): Promise<void> {
-  const { paths, drivers, providers, journal, clock } = options;
+  const { paths, drivers, journal, clock } = options;
   mkdirSync(paths.instances, { recursive: true, mode: 0o700 });
-  const records = options.records.all((_, name, error) =>
+  const found = options.records.all((_, name, error) =>
     journal.error(`the record of ${name} cannot be read and is ignored; what it describes is ended`, error),
   );
   const patience = pause(clock, HOST_PATIENCE_MS);
-  const ended = removeLeftovers(
-    paths,
-    records.map((record) => record.id),
-    drivers.all,
-    (doing, error) => journal.error(doing, error),
-  ).then((count) => {
-    if (count > 0) journal.info('removed leftovers', { count });
-  });
-  const areEnded = await Promise.race([ended.then(() => true), patience.then(() => false)]);
-  // What is not gone yet keeps what it has; the next daemon looks again.
-  if (areEnded) for (const provider of providers) await provider.releaseAllBut?.(records);
+  await endLeftovers(options, found, patience);
+  const records: InstanceRecord[] = [];
+  for (const record of found) records.push(await withoutFormer(record, options));
   const adoptions = records.map(async (record) => {
     const { driver, name } = record.spec;
     if (drivers.find(driver) !== undefined) return await adopt(record);
     journal.error(`${name} needs the driver ${driver}, which this daemon does not have; it is left alone`);
   });
   await Promise.race([Promise.all(adoptions), patience]);
+}
+
+/** One whose spec an earlier daemon had changed when it ended: what it has no more is taken back, before anything of it is started. */
+async function withoutFormer(
+  record: InstanceRecord,
+  { records, providers, journal }: TakeUpOptions,
+): Promise<InstanceRecord> {
+  const { former, ...rest } = record;
+  if (!former) return record;
+  const { name } = record.spec;
+  await changedAll(providers, [{ record, before: { ...record, ...former } }]).catch((error) =>
+    journal.error(`taking back what ${name} has no more`, error),
+  );
+  records.put(rest);
+  return rest;
+}
+
+/**
+ * Ends what belongs to none of `records`, and has given back what nobody has. Resolves after `patience` at the latest: what ends later keeps what
+ * it has until then.
+ */
+async function endLeftovers(
+  options: TakeUpOptions,
+  records: readonly InstanceRecord[],
+  patience: Promise<void>,
+): Promise<void> {
+  const { paths, providers, journal, isEnding } = options;
+  const known = records.map(({ id, spec }) => ({ id, name: spec.name }));
+  const leftovers = findLeftovers(paths, new Set(known.map(({ id }) => directoryName(id))));
+  const left = new Set(leftovers);
+  const owners = (): Owners => {
+    const now = options.owners();
+    const others = [...known, ...[...left].flatMap(({ owner }) => owner ?? [])];
+    return {
+      ids: new Set([...now.ids, ...others.map(({ id }) => id)]),
+      names: new Set([...now.names, ...others.map(({ name }) => name)]),
+    };
+  };
+  const release = async () => {
+    // Of one that does not say whose it is, what it has is not known.
+    if ([...left].some(({ owner }) => owner === undefined)) return;
+    for (const provider of providers) await provider.releaseAllBut?.(owners);
+  };
+  let isLate = false;
+  const all = leftovers.map(async (leftover) => {
+    if (!(await isGone(leftover, options))) return;
+    left.delete(leftover);
+    if (isLate && !isEnding())
+      await release().catch((error) => journal.error(`giving back what ${leftover.directory} had`, error));
+  });
+  const ended = Promise.all(all).then(() => {
+    if (leftovers.length > left.size) journal.info('removed leftovers', { count: leftovers.length - left.size });
+  });
+  await Promise.race([ended, patience]);
+  isLate = true;
+  await release();
+}
+
+/** Ends it, again and again while it is not proven to be gone; false when the daemon ends before. */
+async function isGone(leftover: Leftover, { drivers, journal, clock, isEnding }: TakeUpOptions): Promise<boolean> {
+  const complain = (error: unknown) => journal.error(`removing the leftover ${leftover.directory}`, error);
+  for (let tries = 0; !isEnding(); tries += 1) {
+    try {
+      await endLeftover(leftover, drivers.all);
+      await removeLeftover(leftover).catch(complain);
+      return true;
+    } catch (error) {
+      if (tries === 0) complain(error);
+      await pause(clock, PROOF_AGAIN_MS);
+    }
+  }
+  return false;
 }

@@ -9,20 +9,21 @@ import type { Forwards } from './forwards.ts';
 import { Network } from './network.ts';
 
 /** A network of an ordinary user, of which nothing is left on the host but what the one kernel in it has. */
-function setUp() {
+function setUp(end = async () => {}) {
   const home = mkdtempSync(join(tmpdir(), 'pk-net-'));
   onTestFinished(() => rmSync(home, { recursive: true }));
   const lost: string[] = [];
+  const done: string[] = [];
   const state = { isTakingOver: true };
   const spec = { name: 'late', network: 'private', publish: [], volumes: [], tenant: null } as unknown as InstanceSpec;
   const network = new Network({
     ...{ home, privileged: false, journal: silentJournal },
-    forwards: { endAllBut: async () => {} } as unknown as Forwards,
+    forwards: { endAllBut: async () => void done.push('looked'), end } as unknown as Forwards,
     members: () => [{ id: '1', spec, networkNumber: 2, launch: null }],
     isTakingOver: () => state.isTakingOver,
     lost: ({ id }) => void lost.push(id),
   });
-  return { network, state, lost };
+  return { network, state, lost, done };
 }
 
 const kernel = { exited: new Promise(() => {}), guest: { writeFile: async () => {} } } as unknown as Kernel;
@@ -46,4 +47,23 @@ it('one whose network is gone is in none, however late it answers', async () => 
   network.kernelUp('late', kernel);
   state.isTakingOver = false;
   expect(network.address('late')).toBeNull();
+});
+
+it('a new daemon looks at what is there while nobody changes it', async () => {
+  const { promise: ending, resolve: goOn } = Promise.withResolvers<void>();
+  const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+  const { network, done } = setUp(async () => {
+    begin();
+    await ending;
+    done.push('changed');
+  });
+  const spec = { network: 'private', publish: [{}] } as unknown as InstanceSpec;
+  const before = { id: '1', spec, networkNumber: 2, launch: null };
+  const changed = network.changed({ ...before, spec: { ...spec, publish: [] } }, before);
+  await begun;
+  const recovered = network.recover();
+  await new Promise((resolve) => setImmediate(resolve));
+  goOn();
+  await Promise.all([changed, recovered]);
+  expect(done).toEqual(['changed', 'looked']);
 });

@@ -45,7 +45,7 @@ export function functionProvider(functions: Functions, kernelUp: (id: string, ke
       choices.delete(id);
       return functions.giveBackOf(id);
     },
-    releaseAllBut: (records) => functions.giveBackAllBut(new Set(records.map(({ id }) => id))),
+    releaseAllBut: (owners) => functions.giveBackAllBut(owners().ids),
   };
 }
 

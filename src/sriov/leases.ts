@@ -245,6 +245,11 @@ export class Leases {
     return work;
   }
 
+  /** Whether giveBack() is at it. */
+  isReturning(address: string): boolean {
+    return this.#returning.has(address);
+  }
+
   /** Those whose virtual functions were taken away, which no reset surpasses. */
   forget(addresses: Iterable<string>): void {
     for (const address of addresses) {

@@ -347,11 +347,15 @@ export class Functions {
     return this.giveBack(this.#options.leases.ofInstance(instance).map(({ address }) => address));
   }
 
-  /** Those of instances that are none of these, and those that were being reset. */
+  /** Those of instances that are none of these, and those that an earlier daemon was resetting. */
   async giveBackAllBut(instances: ReadonlySet<string>): Promise<void> {
     const left = this.#options.leases
       .all()
-      .filter(({ state, instance }) => state === 'returning' || (state === 'leased' && !instances.has(instance)));
+      .filter(({ state, instance, address }) =>
+        state === 'leased'
+          ? !instances.has(instance)
+          : state === 'returning' && !this.#options.leases.isReturning(address),
+      );
     await this.giveBack(left.map(({ address }) => address)).catch((error) => this.#complain('functions', error));
   }
 

@@ -38,7 +38,7 @@ export function telemetryCapability(around: Surroundings, measured: Measured, sa
   const provider: Provider = {
     name: 'its numbers',
     kernelUp: ({ id }, kernel) => telemetry.kernelUp(id, kernel),
-    releaseAllBut: (records) => telemetry.forgetAllBut(new Set(records.map(({ id }) => id))),
+    releaseAllBut: (owners) => telemetry.forgetAllBut(owners().ids),
   };
   return {
     name: 'telemetry',

@@ -3,8 +3,11 @@ import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chownSync,
+  closeSync,
+  ftruncateSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -12,6 +15,7 @@ import {
   statSync,
   symlinkSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -69,6 +73,23 @@ it.each(['uml', 'qemu'])(
     await sandbox.ok('exec', driver, 'rm', '/tmp/sparse');
   },
 );
+
+it.each(['uml', 'qemu'])('blocks of zeros between others are holes, into a kernel on %s and out', async (driver) => {
+  const dotted = join(base, `dotted-${driver}`);
+  const file = openSync(dotted, 'w');
+  for (let at = 0; at < 64; at++) writeSync(file, 'x', at * 2 ** 16 + 5000);
+  ftruncateSync(file, 2 ** 22 + 5);
+  closeSync(file);
+  await sandbox.ok('cp', dotted, `${driver}:/tmp/dotted`);
+  const [size, blocks] = (await sandbox.ok('exec', driver, 'stat', '-c', '%s %b', '/tmp/dotted'))
+    .split(' ')
+    .map(Number);
+  expect([size, blocks! * 512]).toEqual([2 ** 22 + 5, 2 ** 18]);
+  await sandbox.ok('cp', `${driver}:/tmp/dotted`, `${dotted}-back`);
+  execFileSync('cmp', [dotted, `${dotted}-back`]);
+  expect(statSync(`${dotted}-back`).blocks * 512).toBeLessThan(2 ** 20);
+  await sandbox.ok('exec', driver, 'rm', '/tmp/dotted');
+});
 
 it('what cannot be read here is named', async () => {
   // /proc/self/attr has files that nobody reads who has not written to them, root neither.

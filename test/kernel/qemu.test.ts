@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Kernel, type LaunchSpec, UnusableTemplate } from '../../src/driver/driver.ts';
 import { QemuDriver } from '../../src/driver/qemu/driver.ts';
+import { Monitor } from '../../src/driver/qemu/monitor.ts';
 import { ImageStore, type KernelImage } from '../../src/image/contract.ts';
 import { cacheDirectory } from '../../src/sys/paths.ts';
 import { allowedCpus, processStartTime, run, which } from '../../src/sys/process.ts';
@@ -32,6 +33,12 @@ conformance('qemu', {
   image: qemuImage,
   cpus: allowedCpus(),
   processesOf: hostProcesses,
+  standsStill: async (directory) => {
+    const monitor = new Monitor(directory, () => {});
+    const status = await monitor.use((qmp) => qmp.execute('query-status'));
+    monitor.close();
+    return (status as { status: string }).status === 'paused';
+  },
 });
 
 describe('qemu', () => {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Kernel, LaunchSpec } from '../../src/driver/driver.ts';
+import { askMonitor } from '../../src/driver/shim/shim.ts';
 import { UmlDriver } from '../../src/driver/uml/driver.ts';
 import { workersFirst } from '../../src/guest/index.ts';
 import { ImageStore, type KernelImage } from '../../src/image/contract.ts';
@@ -32,6 +33,7 @@ conformance('uml', {
   image: umlImage,
   cpus: allowedCpus(),
   processesOf: hostProcesses,
+  standsStill: async (directory) => /Already stopped/.test(await askMonitor(directory, 'stop')),
 });
 
 describe('uml', () => {

@@ -1,4 +1,4 @@
-/** What the agent makes of frames that a host has begun and not ended: pk-init's own parser, built as it is fuzzed. */
+/** What the agent makes of frames that a host has begun and not ended, or that it has to leave for a while: pk-init's own parser, built as it is fuzzed. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,6 +24,24 @@ static u32 put_of(u8 *to, u32 id)
 	static const char pairs[] = "path=/x\\0mode=600";
 	return frame_of(to, H_PUT, 0, id, pairs, sizeof pairs, 0);
 }
+/* A slot that was filled while there is no room for answers, and what is said of it then, and when there is. */
+static void tell_of_slot(void)
+{
+	static u8 memory[4 * SLOT];
+	u8 length[4];
+	begin();
+	line_tty = greeted = 1, shared = memory, slots = 2, slots_in = slots_free = 0;
+	out_len = OUT_PARSE;
+	put32(length, 10);
+	u32 n = frame_of(in, H_STDIN, MEMORY, 5, length, sizeof length, 0);
+	in_len = line_read = n;
+	line_hear();
+	printf("%u %u\\n", slots_in, line_acked);
+	out_len = 0;
+	line_hear();
+	printf("%u %u\\n", slots_in, line_acked - n);
+	shared = NULL;
+}
 __attribute__((constructor)) static void probe(void)
 {
 	static u8 content[256], whole[1024], zeros[HEADER + BARE_IN + BARE_END];
@@ -39,6 +57,7 @@ __attribute__((constructor)) static void probe(void)
 		receive(whole, put_of(whole, 7));
 		printf("%d %d\\n", session_find(6) != NULL, session_find(7) != NULL);
 	}
+	tell_of_slot();
 	fflush(stdout);
 	_exit(0);
 }
@@ -49,11 +68,11 @@ afterAll(() => rmSync(directory, { recursive: true }));
 
 // A gcc that set-up unpacked is for musl alone, which lacks headers of Linux that the harness needs.
 it.skipIf(which('gcc') === undefined)(
-  'takes no request out of what a process was given to read, and the next one as it comes',
+  'takes no request out of what a process was given to read, and the next one as it comes; says that it has what it has taken alone',
   async () => {
     const [source, program] = [join(directory, 'probe.c'), join(directory, 'probe')];
     writeFileSync(source, PROGRAM);
     expect(await run(['gcc', '-std=gnu11', '-w', '-o', program, source])).toMatchObject({ code: 0, stderr: '' });
-    expect((await run([program])).stdout).toBe('0 1\n0 1\n');
+    expect((await run([program])).stdout).toBe('0 1\n0 1\n0 0\n1 0\n');
   },
 );

@@ -9,7 +9,7 @@ import { beforeAll, expect, it } from 'vitest';
 import { hostProblem, thisHost } from '../../src/driver/multikernel/host.ts';
 import { nativeProgram } from '../support/native.ts';
 
-/** On a true host the calls are there, and a test must make none of them; and only root can mount what looks like such a host. */
+/** On a true host the calls are there, and a test must make none of them. */
 const isHost = hostProblem() === undefined;
 const ENOENT = '2\n';
 const ENODEV = '19\n';
@@ -19,12 +19,16 @@ beforeAll(async () => {
   kexec = await nativeProgram('pk-kexec');
 });
 
-it.skipIf(isHost)('there is no object with the calls on an ordinary machine', () => {
+const A_HOST = 'this machine is a multikernel host, and none of its calls is to be made';
+
+it('there is no object with the calls on an ordinary machine', ({ skip }) => {
+  skip(isHost, A_HOST);
   expect(hostProblem()).toMatchObject({ reason: expect.any(String), hint: expect.any(String) });
   expect(() => thisHost()).toThrow(expect.objectContaining({ code: 'unavailable' }));
 });
 
-it.skipIf(isHost)('pk-kexec makes no call there, whatever it is told', () => {
+it('pk-kexec makes no call there, whatever it is told', ({ skip }) => {
+  skip(isHost, A_HOST);
   const calls = [
     ['load', 'web', '1', '/dev/null', '', 'quiet'],
     ...['unload', 'boot', 'halt', 'force'].map((word) => [word, 'web', '1']),
@@ -36,7 +40,9 @@ it.skipIf(isHost)('pk-kexec makes no call there, whatever it is told', () => {
   }
 });
 
-it.skipIf(isHost || process.getuid?.() !== 0)('a directory that only looks like it is not enough', () => {
+it('a directory that only looks like it is not enough', ({ skip }) => {
+  skip(isHost, A_HOST);
+  skip(process.getuid?.() !== 0, 'only root can mount what looks like a multikernel host');
   const look =
     'mount -t tmpfs none /sys/fs && mkdir -p /sys/fs/multikernel/instances/web && cd /sys/fs/multikernel/instances/web';
   const script = `${look} && echo 1 > id && echo loaded > status && exec "$0" boot web 1`;

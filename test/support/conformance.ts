@@ -26,6 +26,8 @@ export interface ConformanceTarget {
   root?: RootSource;
   /** Host processes that belong to a launch directory, for the leak check; empty where there are none. */
   processesOf(directory: string): Promise<number[]>;
+  /** Whether the kernel of a launch directory is paused, as its VMM says; where kernels can be. */
+  standsStill?(directory: string): boolean | Promise<boolean>;
 }
 
 function sharedRing(): SharedMemory {
@@ -210,6 +212,21 @@ export function conformance(name: string, target: ConformanceTarget): void {
       await kernel.pause();
       kernel.detach();
       const found = (await (await target.createDriver()).attach(launch)) as Kernel;
+      live.add(found);
+      expect(await output(found, 'echo', 'awake')).toBe('awake\n');
+    });
+
+    it('stands still again when it was paused and who takes it over goes away', async () => {
+      if (!driver.capabilities().pause) return;
+      const launch = await spec();
+      const kernel = await driver.start(launch, new AbortController().signal);
+      await kernel.pause();
+      kernel.detach();
+      const second = await target.createDriver();
+      const leave = { signal: AbortSignal.abort(), paused: () => true };
+      await expect(second.attach(launch, undefined, leave)).rejects.toBeDefined();
+      expect(await target.standsStill!(launch.directory)).toBe(true);
+      const found = (await second.attach(launch)) as Kernel;
       live.add(found);
       expect(await output(found, 'echo', 'awake')).toBe('awake\n');
     });

@@ -76,7 +76,8 @@ export function functionsOn(sysfs: Sysfs, patience = {}, more: Partial<FunctionH
     async restart() {
       at.now = start();
       await at.now.recover();
-      await at.now.provider.releaseAllBut!([...names.values()].map(({ record }) => record) as never);
+      const ids = new Set([...names.values()].map(({ record }) => record.id));
+      await at.now.provider.releaseAllBut!(() => ({ ids, names: new Set(names.keys()) }));
     },
     end: () => at.now.close(),
   };

@@ -1,10 +1,15 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FakeDriver, fakeGuest, fakeKernels, killFakeKernel } from '../../src/driver/fake/driver.ts';
 import { FakeKernel } from '../../src/driver/fake/kernel.ts';
+import { GuestLink } from '../../src/guest/index.ts';
+import { Instance } from '../../src/instance/instance.ts';
+import { Life } from '../../src/instance/life.ts';
 import { PolykernelError } from '../../src/sys/errors.ts';
-import { eventually, gather, startDaemon, untilState } from '../support/harness.ts';
+import { layout } from '../../src/sys/paths.ts';
+import { eventually, gather, startDaemon, testRegistry, untilState } from '../support/harness.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
 describe('a daemon that comes after another has ended in good order', () => {
@@ -88,6 +93,18 @@ describe('a daemon that comes after another was killed', () => {
     answer();
     expect(await waiting).toBe(0);
     expect(await test.client.inspect('late')).toMatchObject({ state: 'running', takingOver: false });
+  });
+
+  it('writes down nothing of clients that leave while they wait for one', async () => {
+    const { test } = await withSilent();
+    const waiting = vi.spyOn(Instance.prototype, 'takenOver');
+    const remote = await test.client.exec('late', { command: ['true'] });
+    remote.exited.catch(() => {});
+    await eventually(() => waiting.mock.results.length > 0);
+    remote.close();
+    await expect(waiting.mock.results[0]!.value).rejects.toBeDefined();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(test.journal.filter((line) => line.includes('answering'))).toEqual([]);
   });
 
   it('refuses after a while what waits for a kernel that does not answer', async () => {
@@ -282,6 +299,52 @@ describe('a daemon that comes after another was killed', () => {
     expect((await gather(echo)).exit).toMatchObject({ exitCode: 0 });
   });
 
+  it.each(['does not answer', 'has answered', 'is about to stand still'])(
+    'leaves one paused that %s when the daemon ends',
+    async (when) => {
+      const test = await startDaemon();
+      await test.create({ name: 'web', command: ['sleep'] });
+      await untilState(test, 'web', 'running');
+      await test.client.pause('web');
+      const [directory] = fakeKernels(test.home);
+      const isPaused = () => fakeGuest(directory!)!.isPaused;
+      const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
+      const { promise: going, resolve: goOn } = Promise.withResolvers<void>();
+      const { attach: greet } = GuestLink.prototype;
+      const { pause } = FakeKernel.prototype;
+      const letGo = vi.spyOn(FakeKernel.prototype, 'detach');
+      onTestFinished(() => void vi.restoreAllMocks());
+      if (when === 'is about to stand still')
+        vi.spyOn(FakeKernel.prototype, 'pause').mockImplementationOnce(async function (this: FakeKernel) {
+          ask();
+          await going;
+          // As of a driver that has closed its line to the VMM by then.
+          if (letGo.mock.contexts.includes(this)) throw new Error('nobody holds it');
+          await pause.call(this);
+        });
+      else
+        vi.spyOn(GuestLink.prototype, 'attach').mockImplementationOnce(async function (this: GuestLink, ...args) {
+          ask();
+          if (when === 'has answered') await going;
+          else await new Promise((_, reject) => args[1]?.addEventListener('abort', () => reject(args[1]!.reason)));
+          return await greet.apply(this, args);
+        });
+      await test.crashAndRestart();
+      await asked;
+      expect(isPaused()).toBe(false);
+      const left = vi.spyOn(Life.prototype, 'detach');
+      const closed = test.daemon.close();
+      await eventually(() => left.mock.calls.length > 0);
+      goOn();
+      await closed;
+      expect(isPaused()).toBe(true);
+      await test.crashAndRestart();
+      expect(await test.client.inspect('web')).toMatchObject({ state: 'paused' });
+      expect(await test.client.resume('web')).toMatchObject({ state: 'running' });
+      expect(await exec(test, 'web')).toBe(0);
+    },
+  );
+
   it('does not say that one is paused which it cannot keep so', async () => {
     const test = await startDaemon();
     await test.create({ name: 'web', command: ['sleep'] });
@@ -329,6 +392,64 @@ describe('a daemon that comes after another was killed', () => {
     await eventually(async () => (await test.client.list()).length === 0);
     expect(readdirSync(join(test.home, 'instances'))).toEqual([]);
     expect(fakeKernels(test.home)).toEqual([]);
+  });
+
+  it('gives back what a leftover had once that has ended, however late, and to nobody before', async () => {
+    const clock = new ManualClock();
+    const identities = await testRegistry();
+    const test = await startDaemon({ clock, identities });
+    for (const name of ['gone', 'other'])
+      await test.create({ name, command: ['sleep'], channels: [{ name, side: 'send' }] });
+    const { id } = await untilState(test, 'gone', 'running');
+    await untilState(test, 'other', 'running');
+    await test.daemon.drop();
+    const database = new DatabaseSync(layout(test.home).database);
+    database.exec('DELETE FROM instances');
+    database.close();
+    const { destroy } = FakeDriver.prototype;
+    let lives = true;
+    const ended = vi.spyOn(FakeDriver.prototype, 'destroy').mockImplementation(async function (
+      this: FakeDriver,
+      ...args
+    ) {
+      if (lives && args[0].includes(id.slice(0, 12))) throw new Error('it does not die');
+      await destroy.apply(this, args);
+    });
+    onTestFinished(() => void vi.restoreAllMocks());
+    const started = test.crashAndRestart();
+    let isStarted = false;
+    void started.then(() => {
+      isStarted = true;
+    });
+    await eventually(() => {
+      clock.advance(500);
+      return isStarted;
+    });
+    const owner = async (name: string) => (await test.client.channel(name)).from.owner;
+    await eventually(async () => (await owner('other')) === 'host');
+    // A name that is free meanwhile is another's.
+    await test.create({ name: 'other', command: ['sleep'], channels: [{ name: 'other', side: 'send' }] });
+    const tries = ended.mock.calls.length;
+    await eventually(() => {
+      clock.advance(2_000);
+      return ended.mock.calls.length > tries + 1;
+    });
+    expect(await owner('gone')).toBe('gone');
+    const { identity } = test.daemon.supervisor.get('other').record;
+    const kept = identities.take(id);
+    expect(identity).not.toEqual(kept);
+    lives = false;
+    await eventually(async () => {
+      clock.advance(2_000);
+      return (await owner('gone')) === 'host';
+    });
+    expect(await owner('other')).toBe('other');
+    await test.create({ name: 'gone', command: ['sleep'], channels: [{ name: 'gone', side: 'send' }] });
+    await untilState(test, 'gone', 'running');
+    expect(test.daemon.supervisor.get('gone').record.identity).toEqual(kept);
+    expect(test.daemon.supervisor.get('other').record.identity).toEqual(identity);
+    expect(readdirSync(join(test.home, 'instances'))).toHaveLength(2);
+    expect(test.journal.filter((line) => line.includes('it does not die'))).toHaveLength(1);
   });
 
   it('keeps event numbers growing', async () => {

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { fakeKernels } from '../../src/driver/fake/driver.ts';
+import { fakeGuest, fakeKernels } from '../../src/driver/fake/driver.ts';
 import { nodeCommand } from '../../src/sys/node.ts';
 import { conformance } from '../support/conformance.ts';
 import { startDaemon, type TestDaemon } from '../support/harness.ts';
@@ -14,6 +14,7 @@ conformance('dummy', {
   cpus: [0, 1],
   image: async () => DUMMY_IMAGE,
   processesOf: async (directory) => fakeKernels(directory).map(() => 1),
+  standsStill: (directory) => fakeGuest(directory)!.isPaused,
 });
 
 function pk({ home }: TestDaemon, ...args: string[]): Promise<Ran> {

@@ -1,7 +1,8 @@
 /** Healing, on kernels in memory and a clock that the tests move. */
-import { expect, it } from 'vitest';
-import { fakeGuest, fakeKernels, killFakeKernel, tellOfFakeKernel } from '../../src/driver/fake/driver.ts';
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { FakeDriver, fakeGuest, fakeKernels, killFakeKernel, tellOfFakeKernel } from '../../src/driver/fake/driver.ts';
 import type { HealOutcome } from '../../src/heal/contract.ts';
+import { HealingLog } from '../../src/heal/log.ts';
 import { eventually, startDaemon, type TestDaemon, untilState } from '../support/harness.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
@@ -164,6 +165,34 @@ it('what a person stops or starts meanwhile is that one´s affair', async () => 
   await untilState(test, 'web', 'backoff');
   await test.client.start('web');
   expect(await test.client.healings({})).toMatchObject([{}, { outcome: 'over', note: 'somebody started it' }]);
+});
+
+it.each([
+  ['answers', 'healed'],
+  ['is gone', 'failed'],
+] as const)('what an earlier daemon had not written down is decided when its kernel %s', async (how, outcome) => {
+  const { clock, test, directory } = await setUp({ restart: 'always' });
+  const unwritten = vi.spyOn(HealingLog.prototype, 'change').mockImplementation(() => undefined);
+  onTestFinished(() => void vi.restoreAllMocks());
+  killFakeKernel(directory());
+  await untilState(test, 'web', 'backoff');
+  clock.advance(1_000);
+  await untilState(test, 'web', 'running');
+  await test.daemon.drop();
+  unwritten.mockRestore();
+  const { promise: silent, resolve: answer } = Promise.withResolvers<void>();
+  const { attach } = FakeDriver.prototype;
+  vi.spyOn(FakeDriver.prototype, 'attach').mockImplementationOnce(async function (this: FakeDriver, spec, seen, leave) {
+    seen?.(1);
+    await silent;
+    return await attach.call(this, spec, seen, leave);
+  });
+  await test.crashAndRestart();
+  expect(await test.client.inspect('web')).toMatchObject({ state: 'running', takingOver: true });
+  expect(await test.client.healings({})).toMatchObject([{ outcome: 'waiting' }]);
+  if (how === 'is gone') killFakeKernel(directory());
+  answer();
+  await eventually(async () => (await test.client.healings({}))[0]?.outcome === outcome);
 });
 
 it('Prometheus is told', async () => {

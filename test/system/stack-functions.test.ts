@@ -1,5 +1,6 @@
 /** What plans say of what is gone from the machine: PCI functions and CPUs; and of functions that are somebody else's. */
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { Functions } from '../../src/sriov/manager.ts';
 import type { Plan, StackSource } from '../../src/stack/contract.ts';
 import type { Topology } from '../../src/topology/index.ts';
 import { eventually, HOST, startDaemon } from '../support/harness.ts';
@@ -143,4 +144,26 @@ ${kernel('web', 'partition: {cpus: 1, memory: 128MiB}')}`,
   const same = await client.plan(shop());
   expect([same.refused, same.steps]).toEqual([[], []]);
   expect(refusals(await client.plan(shop(',6')))).toEqual([expect.stringContaining('CPU 6 is offline')]);
+});
+
+test('what a changed file takes away is given back also by the next daemon, where one ends before', async () => {
+  const test = await started();
+  const { client } = test;
+  const shop = (...devices: string[]) =>
+    source('shop', `kernels:\n${kernel('web', `devices: [${devices.map((each) => `"${each}"`).join()}]`)}`);
+  await client.apply(shop(VF0, VF1));
+  await eventually(async () => (await client.inspect('web')).state === 'running');
+  const asked = Promise.withResolvers<void>();
+  vi.spyOn(Functions.prototype, 'giveBackUnwished').mockImplementationOnce(() => {
+    asked.resolve();
+    return new Promise(() => {});
+  });
+  onTestFinished(() => void vi.restoreAllMocks());
+  const applied = client.apply(shop(VF0)).catch(() => {});
+  await asked.promise;
+  await test.crashAndRestart();
+  await applied;
+  const leased = async () => (await client.functions()).leases.map(({ address }) => address);
+  expect(await leased()).toEqual([VF0]);
+  await client.remove('web', { force: true });
 });

@@ -3,7 +3,7 @@ import { connect } from '../../client/index.ts';
 import type { Command } from '../kit/command.ts';
 import { complain, Progress } from '../kit/output.ts';
 import { join, terminalSize } from '../kit/terminal.ts';
-import { ENV_OPTIONS, explainEnd, givenEnvironment, readEnvFiles, userOption } from './guest-command.ts';
+import { ENV_OPTIONS, explainEnd, givenEnvironment, isDeaf, readEnvFiles, userOption } from './guest-command.ts';
 
 export const command: Command = {
   summary: 'run another command in an instance',
@@ -50,7 +50,10 @@ export const command: Command = {
     });
     const clear = () => progress.clear();
     remote.started.then(clear, clear);
-    const exit = await join(remote, { tty, stdin: invocation.flag('interactive') && !detached });
+    const exit = await join(remote, {
+      ...{ tty, stdin: invocation.flag('interactive') && !detached },
+      isDeaf: () => isDeaf(client, name!),
+    });
     explainEnd(exit);
     return exit.exitCode;
   },

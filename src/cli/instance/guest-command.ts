@@ -1,4 +1,5 @@
 /** What the commands that run something in a guest share: its variables, its user, how it ended. */
+import type { Client } from '../../client/index.ts';
 import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
 import { refuseLostVariable } from '../../sys/lost-bytes.ts';
 import { isUser, USER_HINT } from '../../sys/user-text.ts';
@@ -8,6 +9,12 @@ import { complain } from '../kit/output.ts';
 /** Says how a command ended, where its exit code does not say it all or the command itself has not. */
 export function explainEnd({ message, hint }: { message: string; hint?: string }): void {
   if (!/^(exited with status \d+|ended by \w+)?$/.test(message)) complain(message, hint);
+}
+
+/** Whether the guest of an instance hears no signal now: it hangs, or stands still. */
+export async function isDeaf(client: Client, name: string): Promise<boolean> {
+  const { state, health } = await client.instanceHealth(name);
+  return state === 'paused' || health === 'hung' || health === 'lost';
 }
 
 export const ENV_OPTIONS: Readonly<Record<string, OptionSpec>> = {

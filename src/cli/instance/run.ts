@@ -8,7 +8,7 @@ import type { Command, Invocation } from '../kit/command.ts';
 import { complain, Progress, print } from '../kit/output.ts';
 import { type Interruptible, interruptible } from '../kit/signals.ts';
 import { join, terminalSize } from '../kit/terminal.ts';
-import { ENV_OPTIONS, explainEnd, readEnvFiles } from './guest-command.ts';
+import { ENV_OPTIONS, explainEnd, isDeaf, readEnvFiles } from './guest-command.ts';
 import { callerDirectory } from './here.ts';
 import { fieldOptions, runRequest } from './run-request.ts';
 
@@ -128,7 +128,7 @@ function tellPorts(request: Request, { publish }: InstanceSpec, isQuiet: boolean
 }
 
 async function foreground(invocation: Invocation, request: Request, progress: Progress): Promise<number> {
-  const remote = await starting(progress, async (client, { signal }) => {
+  const began = await starting(progress, async (client, { signal }) => {
     const { spec } = await client.create(request, signal);
     tellPorts(request, spec, invocation.flag('quiet'), progress);
     const remote = await client.attach(spec.name, {
@@ -143,10 +143,13 @@ async function foreground(invocation: Invocation, request: Request, progress: Pr
       progress.clear();
       tellElsewhere(request.cwd);
     }
-    return remote;
+    return { remote, isDeaf: () => isDeaf(client, spec.name) };
   });
-  if (typeof remote === 'number') return remote;
-  const exit = await join(remote, { tty: request.tty === true, stdin: !invocation.flag('no-stdin') });
+  if (typeof began === 'number') return began;
+  const exit = await join(began.remote, {
+    ...{ tty: request.tty === true, stdin: !invocation.flag('no-stdin') },
+    isDeaf: began.isDeaf,
+  });
   explainEnd(exit);
   if (exit.reason === 'failed' && exit.exitCode === 127 && isImage(request, exit.message))
     process.stderr.write(`    ${NO_IMAGES}\n`);

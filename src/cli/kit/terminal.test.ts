@@ -9,6 +9,7 @@ const joined = `
   import { join } from ${JSON.stringify(new URL('./terminal.ts', import.meta.url).href)};
   const remote = {
     stdin: new PassThrough(), stdout: new PassThrough(), stderr: new PassThrough(), exited: new Promise(() => {}),
+    started: Promise.resolve({ pid: 1, isElsewhere: false }),
     signal: (number) => console.log(number), resize() {}, close: () => console.log('let go'),
   };
   setInterval(() => {}, 1000);
@@ -78,8 +79,8 @@ it('shows what a terminal in a guest prints as it is, and leaves its own as it w
     stdout.end('up\\ndown\\r\\n');
     const stderr = new PassThrough();
     stderr.end();
-    const exited = Promise.resolve({ code: 0 });
-    await join({ stdin: new PassThrough(), stdout, stderr, exited, signal() {}, resize() {} }, { tty: true, stdin: false });`;
+    const [started, exited] = [Promise.resolve({}), Promise.resolve({ code: 0 })];
+    await join({ stdin: new PassThrough(), stdout, stderr, started, exited, signal() {}, resize() {} }, { tty: true, stdin: false });`;
   const inner =
     'before=$(stty -g); "$NODE" --input-type=module-typescript --eval "$SHOWN"; test "$before" = "$(stty -g)"';
   const child = spawn('script', ['-qec', inner, '/dev/null'], {
@@ -102,9 +103,9 @@ it('shows what a guest answers to a command of ours without what acts on a termi
     for (const byte of Buffer.from('ß')) stdout.write(Buffer.of(byte));
     stdout.end();
     stderr.end('\\u009b31mno ps\\n');
-    const exited = Promise.resolve({ code: 0 });
+    const [started, exited] = [Promise.resolve({}), Promise.resolve({ code: 0 })];
     const options = { tty: false, stdin: false, plain: true };
-    await join({ stdin: new PassThrough(), stdout, stderr, exited, signal() {}, resize() {} }, options);`;
+    await join({ stdin: new PassThrough(), stdout, stderr, started, exited, signal() {}, resize() {} }, options);`;
   const child = spawn(process.execPath, ['--input-type=module-typescript', '--eval', shown], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -21,7 +21,12 @@ export interface TerminalOptions {
   stdin: boolean;
   /** What comes is an answer to a command of ours, not the output of one that the user has named: nothing in it acts on a terminal. */
   plain?: boolean;
+  /** Whether its guest does not answer now, so that it hears no signal. */
+  isDeaf?: () => Promise<boolean>;
 }
+
+/** How often that is asked, once a signal was to end it. */
+const ASK_MS = 500;
 
 /** Size of the terminal, or zeros when there is none. */
 export function terminalSize(): { rows: number; columns: number } {
@@ -34,7 +39,7 @@ export function terminalSize(): { rows: number; columns: number } {
  */
 export async function join(remote: RemoteProcess, options: TerminalOptions): Promise<StreamExit> {
   const undo = [
-    forwardSignals(remote, options.tty ? USER : [...USER, ...ENDING]),
+    forwardSignals(remote, options),
     ...(options.tty ? [rawMode('terminal'), followSize(remote)] : []),
     ...(options.tty && options.stdin ? [letGoByKeys(remote)] : []),
   ];
@@ -72,19 +77,41 @@ async function* plainly(pieces: AsyncIterable<string | Uint8Array>): AsyncGenera
   yield plainText(decoder.end());
 }
 
-/** Signals go to the guest's process; the third that would end it lets go of it by force. */
-function forwardSignals(remote: RemoteProcess, names: readonly NodeJS.Signals[]): () => void {
+/**
+ * Signals go to the guest's process. One that would end it lets go of one that has not begun, is a command of ours, or is found to be deaf; the
+ * third lets go in any case.
+ */
+function forwardSignals(remote: RemoteProcess, { tty, plain = false, isDeaf }: TerminalOptions): () => void {
+  const names = tty ? USER : [...USER, ...ENDING];
+  let hasBegun = false;
   let insisted = 0;
+  let timer: NodeJS.Timeout | undefined;
+  remote.started.then(
+    () => {
+      hasBegun = true;
+    },
+    () => {},
+  );
+  const letGo = (name: NodeJS.Signals) => {
+    remote.close();
+    process.exit(codeOf(name));
+  };
+  const letGoIfDeaf = async (name: NodeJS.Signals) => {
+    if (await isDeaf?.().catch(() => false)) letGo(name);
+    timer = setTimeout(() => void letGoIfDeaf(name), ASK_MS);
+  };
   const handler = (name: NodeJS.Signals) => {
-    if (INSISTING.has(name) && ++insisted >= 3) {
-      remote.close();
-      process.exit(codeOf(name));
+    if (INSISTING.has(name)) {
+      insisted += 1;
+      if (!hasBegun || plain || insisted >= 3) letGo(name);
+      if (insisted === 1) void letGoIfDeaf(name);
     }
     remote.signal(constants.signals[name]);
   };
   for (const name of names) process.on(name, handler);
   return () => {
     for (const name of names) process.off(name, handler);
+    clearTimeout(timer);
   };
 }
 

@@ -1,5 +1,5 @@
 import { conformance } from '../../../test/support/conformance.ts';
-import { FakeDriver, fakeKernels } from './driver.ts';
+import { FakeDriver, fakeGuest, fakeKernels } from './driver.ts';
 import { FAKE_IMAGE } from './traits.ts';
 
 conformance('fake', {
@@ -7,4 +7,5 @@ conformance('fake', {
   cpus: [0, 1],
   image: async () => FAKE_IMAGE,
   processesOf: async (directory) => fakeKernels(directory).map(() => 1),
+  standsStill: (directory) => fakeGuest(directory)!.isPaused,
 });

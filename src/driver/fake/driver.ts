@@ -33,7 +33,8 @@ import type { Check } from '../../core/check.ts';
 import { GuestLink, networkSteps } from '../../guest/index.ts';
 import type { Clock } from '../../sys/clock.ts';
 import { PolykernelError } from '../../sys/errors.ts';
-import type { Driver, Kernel, KernelExit, KernelWord, LaunchSpec } from '../driver.ts';
+import type { Driver, Kernel, KernelExit, KernelWord, LaunchSpec, Leave } from '../driver.ts';
+import { isLeftPaused } from '../leave.ts';
 import type { Availability, Capabilities } from '../traits.ts';
 import { fakeFunctions } from './functions.ts';
 import type { FakeGuest } from './guest.ts';
@@ -127,11 +128,20 @@ export class FakeDriver implements Driver {
     return kernel;
   }
 
-  async attach(spec: LaunchSpec, seen?: (pid: number) => void): Promise<Kernel | KernelExit | undefined> {
+  async attach(
+    spec: LaunchSpec,
+    seen?: (pid: number) => void,
+    leave?: Leave,
+  ): Promise<Kernel | KernelExit | undefined> {
     const machine = machines.get(spec.directory) ?? revive(spec);
     if (machine !== undefined) {
       seen?.(0);
-      return this.#take(machine, spec);
+      try {
+        return await this.#take(machine, spec, leave?.signal);
+      } catch (error) {
+        if (isLeftPaused(leave)) machine.guest.pause();
+        throw error;
+      }
     }
     if (!existsSync(exitPath(spec.directory))) return undefined;
     return JSON.parse(readFileSync(exitPath(spec.directory), 'utf8')) as KernelExit;
@@ -153,10 +163,10 @@ export class FakeDriver implements Driver {
 
   async prewarm(): Promise<void> {}
 
-  async #take(machine: FakeMachine, spec: LaunchSpec): Promise<Kernel> {
+  async #take(machine: FakeMachine, spec: LaunchSpec, signal?: AbortSignal): Promise<Kernel> {
     machine.guest.resume();
     const guest = new GuestLink({ name: spec.name, ...(this.#options.clock && { clock: this.#options.clock }) });
-    await guest.attach(machine.guest.connect());
+    await guest.attach(machine.guest.connect(), signal);
     const { sharedMemory, devices } = this.capabilities();
     const kernel = new FakeKernel(
       machine,

@@ -80,6 +80,9 @@ export class FakeGuest {
     return host;
   }
 
+  get isPaused(): boolean {
+    return this.#paused;
+  }
   pause(): void {
     this.#paused = true;
   }

@@ -15,7 +15,8 @@ import { GuestLink, rootOps } from '../../guest/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { cacheDirectory, nativeBinary } from '../../sys/paths.ts';
 import { checkLaunch } from '../check.ts';
-import type { Driver, Kernel, KernelExit, LaunchSpec } from '../driver.ts';
+import type { Driver, Kernel, KernelExit, LaunchSpec, Leave } from '../driver.ts';
+import { attachSignal } from '../leave.ts';
 import { endOfLaunch } from '../shim/kernel.ts';
 import { askMonitor, connectShim, consoleLogPath, killShim, launchShim, shimStatus } from '../shim/shim.ts';
 import { earlyEnd, startFailure } from '../shim/start.ts';
@@ -29,7 +30,6 @@ import { instanceName, type LaunchRecord, readRecord } from './record.ts';
 import { checkSameSource, checkSpawnKernel, commandLine } from './spawn-image.ts';
 import { CAPABILITIES, MULTIKERNEL } from './traits.ts';
 
-const ATTACH_DEADLINE_MS = 10_000;
 const INITRAMFS = 'initramfs';
 
 export interface MultikernelDriverOptions {
@@ -125,7 +125,11 @@ export class MultikernelDriver implements Driver {
     }
   }
 
-  async attach(spec: LaunchSpec, seen?: (pid: number) => void): Promise<Kernel | KernelExit | undefined> {
+  async attach(
+    spec: LaunchSpec,
+    seen?: (pid: number) => void,
+    leave?: Leave,
+  ): Promise<Kernel | KernelExit | undefined> {
     const status = await shimStatus(spec.directory);
     const record = readRecord(spec.directory);
     if (status?.state !== 'running' || record === undefined || !this.#isHost()) {
@@ -136,7 +140,7 @@ export class MultikernelDriver implements Driver {
     const machine = this.#part(record.name);
     const guest = new GuestLink({ name: spec.name });
     try {
-      await guest.attach(await connectShim(spec.directory, 'control'), AbortSignal.timeout(ATTACH_DEADLINE_MS));
+      await guest.attach(await connectShim(spec.directory, 'control'), attachSignal(leave));
     } catch (error) {
       guest.destroy();
       const now = await endedStatus(spec.directory);

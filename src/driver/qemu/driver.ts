@@ -21,9 +21,11 @@ import {
   type Kernel,
   type KernelExit,
   type LaunchSpec,
+  type Leave,
   UnusableTemplate,
 } from '../driver.ts';
 import { temporaryDirectories } from '../jail/host.ts';
+import { attachSignal, isLeftPaused } from '../leave.ts';
 import { machineRoot } from '../machine-root.ts';
 import { destroyShimLaunch } from '../shim/destroy.ts';
 import { endOfLaunch } from '../shim/kernel.ts';
@@ -49,7 +51,6 @@ import { qemuThreads } from './threads.ts';
 import { QEMU } from './traits.ts';
 
 const MIB = 2 ** 20;
-const ATTACH_DEADLINE_MS = 10_000;
 /** Until the watchdog of a kernel that has just been started is fed. */
 const ARM_AFTER_MS = 200;
 /** How long prewarm() lets the template boot. */
@@ -135,7 +136,11 @@ export class QemuDriver implements Driver {
     }
   }
 
-  async attach(spec: LaunchSpec, seen?: (pid: number) => void): Promise<Kernel | KernelExit | undefined> {
+  async attach(
+    spec: LaunchSpec,
+    seen?: (pid: number) => void,
+    leave?: Leave,
+  ): Promise<Kernel | KernelExit | undefined> {
     const status = await shimStatus(spec.directory);
     if (status?.state !== 'running') return await endOfLaunch(spec, status);
     seen?.(status.pid);
@@ -150,10 +155,11 @@ export class QemuDriver implements Driver {
     });
     try {
       await kernel.resume();
-      await guest.attach(await connectShim(spec.directory, 'control'), AbortSignal.timeout(ATTACH_DEADLINE_MS));
+      await guest.attach(await connectShim(spec.directory, 'control'), attachSignal(leave));
       if (spec.image.modules.watchdog !== undefined) void kernel.arm();
       return kernel;
     } catch (error) {
+      if (isLeftPaused(leave)) await kernel.pause().catch(() => {});
       kernel.detach();
       const now = await shimStatus(spec.directory);
       if (now?.state === 'exited') return await endOfLaunch(spec, now);

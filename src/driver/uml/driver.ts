@@ -25,10 +25,11 @@ import { allowedCpus } from '../../sys/process.ts';
 import { findTool, toolHint, toolPath } from '../../sys/tools.ts';
 import { formatBytes } from '../../sys/units.ts';
 import { checkLaunch } from '../check.ts';
-import type { Driver, Kernel, KernelExit, LaunchSpec } from '../driver.ts';
+import type { Driver, Kernel, KernelExit, LaunchSpec, Leave } from '../driver.ts';
 import { hostCovers, libraryBinds, ownPlaces, temporaryDirectories } from '../jail/host.ts';
 import { type Bind, jailArgv } from '../jail/jail.ts';
 import { applyLimits } from '../jail/limits.ts';
+import { attachSignal, isLeftPaused } from '../leave.ts';
 import { machineRoot } from '../machine-root.ts';
 import { destroyShimLaunch } from '../shim/destroy.ts';
 import { InstanceGroups } from '../shim/instance-groups.ts';
@@ -62,7 +63,7 @@ import {
   umlWishedModules,
 } from './command.ts';
 import { CpuChoice } from './cpu-choice.ts';
-import { UmlKernel, wake } from './kernel.ts';
+import { halt, UmlKernel, wake } from './kernel.ts';
 import { umlLimits } from './limits.ts';
 import { LpjCache } from './lpj.ts';
 import { umlThreads } from './threads.ts';
@@ -74,7 +75,6 @@ const SHM_RESERVE_BYTES = 16 * MIB;
 const SHM_FILES = 64;
 /** With more the kernel has no room left for what it maps itself, and panics as it boots. */
 const MOST_SHARED_BYTES = 1024 * MIB;
-const ATTACH_DEADLINE_MS = 10_000;
 
 const CAPABILITIES: Capabilities = {
   maxCpus: 1,
@@ -203,19 +203,24 @@ export class UmlDriver implements Driver {
     }
   }
 
-  async attach(spec: LaunchSpec, seen?: (pid: number) => void): Promise<Kernel | KernelExit | undefined> {
+  async attach(
+    spec: LaunchSpec,
+    seen?: (pid: number) => void,
+    leave?: Leave,
+  ): Promise<Kernel | KernelExit | undefined> {
     const status = await shimStatus(spec.directory);
     if (status?.state !== 'running') return await endOfLaunch(spec, status);
     seen?.(status.pid);
     const guest = new GuestLink({ name: spec.name });
+    // One whose console does not answer may answer itself all the same.
+    const awake = wake(spec.directory).catch(() => {});
     try {
       shareMemory(spec, guest);
-      // One whose console does not answer may answer itself all the same.
-      const awake = wake(spec.directory).catch(() => {});
-      await guest.attach(await connectShim(spec.directory, 'control'), AbortSignal.timeout(ATTACH_DEADLINE_MS));
+      await guest.attach(await connectShim(spec.directory, 'control'), attachSignal(leave));
       await awake;
     } catch (error) {
       guest.destroy();
+      if (isLeftPaused(leave)) await awake.then(() => halt(spec.directory)).catch(() => {});
       const now = await shimStatus(spec.directory);
       if (now?.state === 'exited') return await endOfLaunch(spec, now);
       throw error;

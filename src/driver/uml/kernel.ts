@@ -130,7 +130,7 @@ export class UmlKernel extends ShimKernel {
   async pause(): Promise<void> {
     const patience = AbortSignal.timeout(PAUSE_PATIENCE_MS);
     await this.guest.configure([workersFirst(WORKERS_FIRST_MS)], patience).catch(() => {});
-    await tell(this.directory, 'stop');
+    await halt(this.directory);
   }
 
   resume(): Promise<void> {
@@ -140,6 +140,9 @@ export class UmlKernel extends ShimKernel {
 
 /** Has the kernel of `directory` go on, if it is paused. Rejects as askMonitor() does, and with `internal`. */
 export const wake = (directory: string): Promise<void> => tell(directory, 'go');
+
+/** Has it stand still, without a word to its guest. Rejects as wake(). */
+export const halt = (directory: string): Promise<void> => tell(directory, 'stop');
 
 async function tell(directory: string, command: 'stop' | 'go'): Promise<void> {
   const isOld = existsSync(join(directory, 'reply'));

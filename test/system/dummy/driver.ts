@@ -61,8 +61,8 @@ export class DummyDriver implements Driver {
     return this.#kernels.start(spec, signal, progress);
   }
 
-  attach(spec: LaunchSpec) {
-    return this.#kernels.attach(spec);
+  attach(...how: Parameters<Driver['attach']>) {
+    return this.#kernels.attach(...how);
   }
 
   destroy(directory: string) {

@@ -9,7 +9,9 @@ import { partialName, removeAbandoned } from './partial.ts';
 
 const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC, O_DIRECTORY, O_NOFOLLOW, O_NOCTTY } = constants;
 
-const ZEROS = Buffer.alloc(64 * 1024);
+/** Of which a file has one or a hole. */
+const BLOCK_BYTES = 4096;
+const ZEROS = Buffer.alloc(BLOCK_BYTES);
 
 /** Makes the file `name` in the directory `fd`, of what `write` puts in it. Gives what `write` does. */
 export async function landFile<T>(
@@ -62,16 +64,28 @@ export async function fill(
 /** Of a number below zero Node makes the present. */
 export const timeOf = (entry: Entry): string => `${entry.mtime}`;
 
-/** Into a file that is empty: what is nothing but zeros takes no room in it. */
+/** Into a file that is empty: a block of nothing but zeros takes no room in it. */
 async function writeSparsely(file: FileHandle, content: AsyncIterable<Buffer>): Promise<void> {
   let size = 0;
   for await (const part of content) {
-    if (!ZEROS.subarray(0, part.length).equals(part))
-      for (let done = 0; done < part.length; )
-        done += (await file.write(part, done, part.length - done, size + done)).bytesWritten;
+    for (const [begin, end] of written(part, size))
+      for (let done = begin; done < end; ) done += (await file.write(part, done, end - done, size + done)).bytesWritten;
     size += part.length;
   }
   await file.truncate(size);
+}
+
+/** Where what lies at `offset` of a file has blocks that hold something. */
+function* written(part: Buffer, offset: number): Generator<[begin: number, end: number]> {
+  let begin = -1;
+  for (let at = 0, next: number; at < part.length; at = next) {
+    next = Math.min(part.length, at + BLOCK_BYTES - ((offset + at) % BLOCK_BYTES));
+    const isHole = part.subarray(at, next).equals(ZEROS.subarray(0, next - at));
+    if (isHole && begin >= 0) yield [begin, at];
+    if (isHole) begin = -1;
+    else if (begin < 0) begin = at;
+  }
+  if (begin >= 0) yield [begin, part.length];
 }
 
 /** The file that the user has named, and what it leads to if it is a link: it keeps its mode, and its owner unless `keepsOwners`. */
