@@ -165,6 +165,12 @@ void ask_to_pass(void)
 #define OF_BTRFS 0x9400
 #define OF_EXT 0x6600
 
+void ask_for(int number)
+{
+	step(IF_EQUAL, (uint32_t)number, 0, 1);
+	ask_to_pass();
+}
+
 /*
  * Of a tap (linux/if_tun.h, the low halves of 200 and up): each has the lock of all who change an interface of the host while it reads or writes its argument, for which the
  * VMM's own memory has it wait as long as that is being changed. That of what the host may leave uncut has no argument in memory, but it sleeps with

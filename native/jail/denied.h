@@ -11,6 +11,7 @@ void check_requests(enum filter_kind kind, unsigned machine_cpus);
 
 /* The listener lets what is asked pass, or refuses it, by its number and registers; where it cannot, all passes. */
 void ask_to_pass(void);
+void ask_for(int number);
 
 /* There is no listener. */
 void let_pass(void);
