@@ -65,6 +65,7 @@ static void loop(const sigset_t *while_waiting)
 		polls[AT_SECOND] = (struct pollfd){.fd = hears || sends_second ? line_second() : -1, .events = (short)((hears ? POLLIN : 0) | (sends_second ? POLLOUT : 0))};
 		polls[AT_BELLS] = (struct pollfd){.fd = room ? bell_fifo : -1, .events = POLLIN};
 		polls[AT_LOG] = (struct pollfd){.fd = log_rest > now ? -1 : kernel_log, .events = POLLIN};
+		if (parse_waits && out_used() < OUT_PARSE) wake = now;
 		if (rests) soonest(&wake, line_rest);
 		soonest(&wake, line_due());
 		if (log_rest > now) soonest(&wake, log_rest);

@@ -28,6 +28,7 @@ static u8 message[MESSAGE];
 static u32 message_len, message_session;
 static u8 message_type, message_bad; /* type 0: no split message is under way */
 int greeted; /* by a host, since when it gets acknowledgements */
+int parse_waits;
 int wide, bare, hears_trouble; /* what it said of itself */
 
 void send_hello(u32 nonce)
@@ -165,6 +166,7 @@ void line_parse(void)
 		frame_in(p[2], p[3] & (u8)~BARE, get32(p + 4), p + HEADER, get32(p + 8), in_len - in_pos);
 	}
 	stdin_flush();
+	parse_waits = in_len - in_pos >= HEADER && out_used() >= OUT_PARSE;
 	if (in_pos == in_len) in_pos = in_len = 0;
 	if (in_pos + LONGEST_IN <= sizeof in) return;
 	memmove(in, in + in_pos, in_len - in_pos); /* so that the next one fits */

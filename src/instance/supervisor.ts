@@ -304,18 +304,22 @@ export class Supervisor<P = unknown> implements Instances {
       names: new Set(this.#registry.names()),
     });
     const isEnding = () => this.#ending;
-    return takeUp({ ...this.#options, providers: this.#providers, owners, isEnding }, (record) => {
-      this.#records.found(record);
-      const entry = this.#add(record);
-      if (record.spec.attached) this.#expectClient(entry, CARRIED_MS);
-      const { promise: known, resolve } = Promise.withResolvers<void>();
-      entry.instance
-        .adopt(resolve)
-        .catch((error) => this.#complain(`taking over ${record.spec.name}`, error))
-        .then(() => this.#eraseIfDone(entry))
-        .finally(resolve);
-      return known;
-    });
+    return takeUp(
+      { ...this.#options, providers: this.#providers, owners, isEnding },
+      {
+        add: (record) => {
+          this.#records.found(record);
+          const entry = this.#add(record);
+          if (record.spec.attached) this.#expectClient(entry, CARRIED_MS);
+        },
+        settled: ({ spec }) => this.#forgetFormer(this.get(spec.name)),
+        adopt: ({ spec: { name } }, alive) => {
+          const entry = this.#registry.get(name);
+          const adopted = entry.instance.adopt(alive).catch((error) => this.#complain(`taking over ${name}`, error));
+          return adopted.then(() => this.#eraseIfDone(entry));
+        },
+      },
+    );
   }
 
   /** Ends removals that are under way and lets go of all kernels; they run on. Without `farewell` nothing more is written, as after SIGKILL. */

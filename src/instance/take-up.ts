@@ -28,11 +28,21 @@ interface TakeUpOptions {
   isEnding(): boolean;
 }
 
+/** What becomes of each instance, in this order; its next part begins when that of all is done. */
+interface TakeUp {
+  /** It is there again. */
+  add(record: InstanceRecord): void;
+  /** What an earlier daemon had still to take from it is taken. */
+  settled(record: InstanceRecord): void;
+  /** Its kernel is found, or its end. `alive`: told when the host knows that it lives. Never rejects. */
+  adopt(record: InstanceRecord, alive: () => void): Promise<void>;
+}
+
 /**
- * Resolves when it is known of each kernel whether it lives, which `adopt` tells, and what nobody knows is ended; waits for no guest, and the
- * rest goes on. An instance whose driver is not here is left alone.
+ * Resolves when it is known of each kernel whether it lives, and what nobody knows is ended; waits for no guest, and the rest goes on. An
+ * instance whose driver is not here is left alone.
  */
-export async function takeUp(options: TakeUpOptions, adopt: (record: InstanceRecord) => Promise<void>): Promise<void> {
+export async function takeUp(options: TakeUpOptions, { add, settled, adopt }: TakeUp): Promise<void> {
   const { paths, drivers, journal, clock } = options;
   mkdirSync(paths.instances, { recursive: true, mode: 0o700 });
   const found = options.records.all((_, name, error) =>
@@ -40,29 +50,26 @@ export async function takeUp(options: TakeUpOptions, adopt: (record: InstanceRec
   );
   const patience = pause(clock, HOST_PATIENCE_MS);
   await endLeftovers(options, found, patience);
-  const records: InstanceRecord[] = [];
-  for (const record of found) records.push(await withoutFormer(record, options));
-  const adoptions = records.map(async (record) => {
-    const { driver, name } = record.spec;
-    if (drivers.find(driver) !== undefined) return await adopt(record);
-    journal.error(`${name} needs the driver ${driver}, which this daemon does not have; it is left alone`);
+  const records = found.filter(({ spec: { driver, name } }) => {
+    const isHere = drivers.find(driver) !== undefined;
+    if (!isHere) journal.error(`${name} needs the driver ${driver}, which this daemon does not have; it is left alone`);
+    return isHere;
   });
-  await Promise.race([Promise.all(adoptions), patience]);
+  for (const record of records) add(record);
+  const changed = records.filter(({ former }) => former != null);
+  await Promise.all(changed.map((record) => takeFormer(record, options).then(() => settled(record))));
+  const known = records.map((record) => new Promise<void>((resolve) => void adopt(record, resolve).finally(resolve)));
+  await Promise.race([Promise.all(known), patience]);
 }
 
-/** One whose spec an earlier daemon had changed when it ended: what it has no more is taken back, before anything of it is started. */
-async function withoutFormer(
-  record: InstanceRecord,
-  { records, providers, journal }: TakeUpOptions,
-): Promise<InstanceRecord> {
-  const { former, ...rest } = record;
-  if (!former) return record;
-  const { name } = record.spec;
-  await changedAll(providers, [{ record, before: { ...record, ...former } }]).catch((error) =>
-    journal.error(`taking back what ${name} has no more`, error),
+/**
+ * Of one whose spec an earlier daemon had changed when it ended: what it has no more is taken back, before anything is started. Who takes it looks
+ * at what others have. Never rejects.
+ */
+async function takeFormer(record: InstanceRecord, { providers, journal }: TakeUpOptions): Promise<void> {
+  await changedAll(providers, [{ record, before: { ...record, ...record.former } }]).catch((error) =>
+    journal.error(`taking back what ${record.spec.name} has no more`, error),
   );
-  records.put(rest);
-  return rest;
 }
 
 /**

@@ -300,7 +300,7 @@ export class Network {
     this.#chosen.delete(id);
     if (networkNumber === null) return;
     await this.#mutex.run(async () => {
-      const known = new Set(this.#all().map((member) => member.id));
+      const known = new Set(this.#all().map((each) => each.id));
       for (const gone of this.#gone) if (!known.has(gone)) this.#gone.delete(gone);
       // Nobody is to meet its port or its name from here on, also while the rest of it is removed.
       this.#gone.add(id);
@@ -314,9 +314,10 @@ export class Network {
     this.tellNames();
   }
 
-  /** With the last one the whole network goes. */
+  /** Of a number that nobody has. With the last one the whole network goes. */
   async #removePort(number: number, hadWayOut: boolean): Promise<void> {
-    await this.#host.removePort(this.#port(number), this.#groups());
+    const isFree = !this.#members().some((each) => each.networkNumber === number);
+    if (isFree) await this.#host.removePort(this.#port(number), this.#groups());
     if (hadWayOut) await this.#keepUplink();
     if (!this.#members().some((each) => each.networkNumber !== null)) await this.#remove();
   }
@@ -430,12 +431,11 @@ export class Network {
 
   /** Forgets the running kernels that are in no network any more, and says so. */
   #lose(isLost: (member: Member) => boolean): void {
-    for (const member of this.#members())
-      if (this.#isIn(member) && isLost(member)) {
-        this.#kernels.delete(member.spec.name);
-        this.#cut.add(member.id);
-        this.#lost(member);
-      }
+    for (const member of this.#members().filter((each) => this.#isIn(each) && isLost(each))) {
+      this.#kernels.delete(member.spec.name);
+      this.#cut.add(member.id);
+      this.#lost(member);
+    }
   }
 
   /** Whether its kernel runs, and is in the network. */

@@ -96,6 +96,12 @@ it('pk exec of what hears the signal, and goes on, goes on', async () => {
   child.kill('SIGTERM');
   await eventually(() => asked.mock.calls.length > 2);
   expect(child.exitCode).toBeNull();
+  // What stands still later has heard it.
+  await test.client.pause('web');
+  const before = asked.mock.calls.length;
+  await eventually(() => asked.mock.calls.length > before + 2);
+  expect(child.exitCode).toBeNull();
+  await test.client.resume('web');
   // Two of a kind at once are one.
   child.kill('SIGTERM');
   child.kill('SIGINT');

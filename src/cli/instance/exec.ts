@@ -52,7 +52,7 @@ export const command: Command = {
     remote.started.then(clear, clear);
     const exit = await join(remote, {
       ...{ tty, stdin: invocation.flag('interactive') && !detached },
-      isDeaf: () => isDeaf(client, name!),
+      isDeaf: (isNew) => isDeaf(client, name!, isNew),
     });
     explainEnd(exit);
     return exit.exitCode;

@@ -11,10 +11,10 @@ export function explainEnd({ message, hint }: { message: string; hint?: string }
   if (!/^(exited with status \d+|ended by \w+)?$/.test(message)) complain(message, hint);
 }
 
-/** Whether the guest of an instance hears no signal now: it hangs, or stands still. */
-export async function isDeaf(client: Client, name: string): Promise<boolean> {
+/** Whether the guest of an instance hears no signal now: it hangs, or stood still when that was sent (`isNew`). */
+export async function isDeaf(client: Client, name: string, isNew: boolean): Promise<boolean> {
   const { state, health } = await client.instanceHealth(name);
-  return state === 'paused' || health === 'hung' || health === 'lost';
+  return (isNew && state === 'paused') || health === 'hung' || health === 'lost';
 }
 
 export const ENV_OPTIONS: Readonly<Record<string, OptionSpec>> = {

@@ -143,7 +143,7 @@ async function foreground(invocation: Invocation, request: Request, progress: Pr
       progress.clear();
       tellElsewhere(request.cwd);
     }
-    return { remote, isDeaf: () => isDeaf(client, spec.name) };
+    return { remote, isDeaf: (isNew: boolean) => isDeaf(client, spec.name, isNew) };
   });
   if (typeof began === 'number') return began;
   const exit = await join(began.remote, {

@@ -21,12 +21,13 @@ export interface TerminalOptions {
   stdin: boolean;
   /** What comes is an answer to a command of ours, not the output of one that the user has named: nothing in it acts on a terminal. */
   plain?: boolean;
-  /** Whether its guest does not answer now, so that it hears no signal. */
-  isDeaf?: () => Promise<boolean>;
+  /** Whether its guest does not answer now, so that it hears no signal; `isNew`: one was sent since this was asked before. */
+  isDeaf?: (isNew: boolean) => Promise<boolean>;
 }
 
-/** How often that is asked, once a signal was to end it. */
+/** How often that is asked, once a signal was to end it, and for how long: what goes on after that has heard it. */
 const ASK_MS = 500;
+const ASKING_MS = 30_000;
 
 /** Size of the terminal, or zeros when there is none. */
 export function terminalSize(): { rows: number; columns: number } {
@@ -86,6 +87,8 @@ function forwardSignals(remote: RemoteProcess, { tty, plain = false, isDeaf }: T
   let hasBegun = false;
   let insisted = 0;
   let timer: NodeJS.Timeout | undefined;
+  let [isAsking, isUnasked, isOver] = [false, false, false];
+  let askUntil = 0;
   remote.started.then(
     () => {
       hasBegun = true;
@@ -97,19 +100,30 @@ function forwardSignals(remote: RemoteProcess, { tty, plain = false, isDeaf }: T
     process.exit(codeOf(name));
   };
   const letGoIfDeaf = async (name: NodeJS.Signals) => {
-    if (await isDeaf?.().catch(() => false)) letGo(name);
-    timer = setTimeout(() => void letGoIfDeaf(name), ASK_MS);
+    const isNew = isUnasked;
+    isUnasked = false;
+    const deaf = await isDeaf?.(isNew).catch(() => false);
+    if (isOver) return;
+    if (deaf) letGo(name);
+    isAsking = performance.now() < askUntil;
+    if (isAsking) timer = setTimeout(() => void letGoIfDeaf(name), ASK_MS);
   };
   const handler = (name: NodeJS.Signals) => {
     if (INSISTING.has(name)) {
       insisted += 1;
       if (!hasBegun || plain || insisted >= 3) letGo(name);
-      if (insisted === 1) void letGoIfDeaf(name);
+      isUnasked = true;
+      askUntil = performance.now() + ASKING_MS;
+      if (!isAsking) {
+        isAsking = true;
+        void letGoIfDeaf(name);
+      }
     }
     remote.signal(constants.signals[name]);
   };
   for (const name of names) process.on(name, handler);
   return () => {
+    isOver = true;
     for (const name of names) process.off(name, handler);
     clearTimeout(timer);
   };

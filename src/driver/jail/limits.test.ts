@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { type LimitGroup, limitMechanism } from '../../sys/limit-groups.ts';
+import type { SharedRegion } from '../driver.ts';
 import { allowRegion, applyLimits, realLimits, releaseRegions, removeLimits, sweepLaunchGroups } from './limits.ts';
 
 const MIB = 2 ** 20;
@@ -18,10 +19,11 @@ afterEach(() => {
 });
 
 /** The groups of a launch that was limited, and where it lies. */
-function launch(): { directory: string; paths: string[] } {
+function launch(regions: readonly { id: string; bytes: number }[] = []): { directory: string; paths: string[] } {
   const directory = mkdtempSync(join(tmpdir(), 'pk-limits-'));
   made.push(directory);
-  applyLimits({ id: randomBytes(16).toString('hex'), directory }, LIMITS, false);
+  const id = randomBytes(16).toString('hex');
+  applyLimits({ id, directory, regions: regions as readonly SharedRegion[] }, LIMITS, false);
   const { groups } = JSON.parse(readFileSync(join(directory, 'limits.json'), 'utf8')) as { groups: LimitGroup[] };
   return { directory, paths: groups.map(({ path }) => path) };
 }
@@ -67,5 +69,13 @@ it('a kernel may have the memory of as many channels as it had at once, however 
     expect(show(`c${round}`, 8)).toBe(12);
   }
   expect(show('d', 2)).toBe(14);
+  await removeLimits(directory);
+});
+
+it('channels that it was started with count as much when they go as when they came', async () => {
+  const { directory } = launch([1, 2].map((at) => ({ id: `small-${at}`, bytes: MIB / 4 })));
+  releaseRegions(directory, () => false);
+  allowRegion(directory, { id: 'next', bytes: MIB });
+  expect(realLimits(directory)!.memoryBytes - LIMITS.memoryBytes).toBe(MIB / 2);
   await removeLimits(directory);
 });

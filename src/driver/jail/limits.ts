@@ -102,7 +102,7 @@ export function releaseRegions(directory: string, isThere: (id: string) => boole
     ...saved,
     channels: saved.channels.filter((id) => isThere(id) || regionBytes[id] === undefined),
     regionBytes: Object.fromEntries(Object.entries(regionBytes).filter(([id]) => isThere(id))),
-    spareBytes: gone.reduce((sum, [, bytes]) => sum + wholeMib(bytes), spareBytes),
+    spareBytes: gone.reduce((sum, [, bytes]) => sum + bytes, spareBytes),
   });
 }
 
