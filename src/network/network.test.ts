@@ -1,10 +1,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { silentJournal } from '../core/journal.ts';
 import type { Kernel } from '../driver/index.ts';
 import type { InstanceSpec } from '../instance/contract.ts';
+import { HostNetwork } from './bridge.ts';
 import type { Forwards } from './forwards.ts';
 import { Network } from './network.ts';
 
@@ -66,4 +67,21 @@ it('a new daemon looks at what is there while nobody changes it', async () => {
   goOn();
   await Promise.all([changed, recovered]);
   expect(done).toEqual(['changed', 'looked']);
+});
+
+it.each([
+  [2, 'which another one has by now', []],
+  [3, 'which nobody has', ['k3']],
+])('of one that had number %i, %s', async (networkNumber, _, removed) => {
+  const seen: string[] = [];
+  const spy = vi.spyOn(HostNetwork.prototype, 'removePort').mockImplementation(async (port) => {
+    seen.push(port.interface);
+  });
+  onTestFinished(() => spy.mockRestore());
+  const { network } = setUp();
+  const spec = { name: 'other', network: 'none', publish: [], volumes: [], tenant: null } as unknown as InstanceSpec;
+  const before = { ...spec, network: 'private' } as InstanceSpec;
+  const member = { id: '2', launch: null };
+  await network.changed({ ...member, spec, networkNumber: null }, { ...member, spec: before, networkNumber });
+  expect(seen).toEqual(removed);
 });
