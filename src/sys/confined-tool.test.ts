@@ -11,6 +11,7 @@ import { nativeProgram } from '../../test/support/native.ts';
 import { type ConfinedTask, confinedOutput, startConfined } from './confined-tool.ts';
 import { type LimitGroup, limitMechanism } from './limit-groups.ts';
 import { cacheDirectory } from './paths.ts';
+import { run } from './process.ts';
 import { sweepToolGroups } from './tool-groups.ts';
 import { FIRST_TOOL_ID, TOOL_IDS } from './tool-ids.ts';
 
@@ -92,6 +93,19 @@ describe('a confined tool', () => {
   ])('has no right to %s', async (_, script, why) => {
     expect(await say(`${script} 2>/out/said && echo done || echo refused`)).toBe('refused');
     expect(readFileSync(join(directory, 'said'), 'utf8')).toMatch(why);
+  });
+
+  // Whoever reads lets go of them: 0.14 s for each GiB of memory, and more for a file of many blocks.
+  it('sends no descriptors along on its output', async () => {
+    const program = join(directory, 'descriptors');
+    const source = join(import.meta.dirname, '../../test/fixtures/descriptors.c');
+    expect(await run(['musl-gcc', '-static', '-o', program, source])).toMatchObject({ code: 0, stderr: '' });
+    const task = { subject: 'x', programs: [program], args: ['lines'], output: 'stream', deadlineMs: 20_000 } as const;
+    const tool = startConfined(task);
+    const [said] = await once(tool.stdout!, 'data');
+    tool.stop(new Error('seen'));
+    await expect(tool.ended).rejects.toThrow('seen');
+    expect(String(said)).toMatch(/^1 EPERM\n/);
   });
 
   it('is stopped at the bound of a file', async () => {
