@@ -1,5 +1,5 @@
 /** The life of one instance: its state machine, and what that has done to its kernel and its workload. */
-import type { Kernel } from '../driver/index.ts';
+import { type Kernel, NotGone } from '../driver/index.ts';
 import type { GuestExit, GuestProcess } from '../guest/index.ts';
 import { timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
@@ -191,11 +191,8 @@ export class Life {
     const kernel = 'guest' in found ? found : undefined;
     if (!this.#isCurrent(run)) return kernel?.detach();
     const { machine } = this.#record;
-    if ('left' in found) {
-      this.#unproven(run, found.left);
-      this.#cancelTimer = this.environment.clock.after(PROOF_AGAIN_MS, () => void this.#takeOver(run, alive));
-      return;
-    }
+    // A start that an earlier daemon has begun is made anew then.
+    if ('left' in found) return this.#lookAgain(run, machine.state === 'starting' ? undefined : found.left, alive);
     if (machine.state === 'starting') return void this.#boot();
     run.kernel = kernel;
     if (!('guest' in found)) return await this.#kernelEnded(run, exitOfKernel(found, this.now));
@@ -215,6 +212,11 @@ export class Life {
       if (this.#isCurrent(run)) this.dispatch({ type: 'resumed' });
       throw error;
     }
+  }
+
+  #lookAgain(run: Run, left: string | undefined, alive: () => void): void {
+    if (left !== undefined) this.#unproven(run, left);
+    this.#cancelTimer = this.environment.clock.after(PROOF_AGAIN_MS, () => void this.#takeOver(run, alive));
   }
 
   /** Lets go of everything without touching the kernel. A boot under way is given up; the next daemon repeats it. `settle`: nothing that its workload said is lost. */
@@ -304,6 +306,7 @@ export class Life {
       this.#ready(run, kernel, begun);
     } catch (error) {
       if (!signal.aborted) this.environment.complain(`starting ${this.name}`, error);
+      if (error instanceof NotGone && this.#isCurrent(run)) return this.#lookAgain(run, error.message, () => {});
       await this.#kernelEnded(run, exitOfFailedStart(asPolykernelError(error, `starting ${this.name}`), this.now));
     }
   }

@@ -173,6 +173,16 @@ describe('a confined tool', () => {
     });
   });
 
+  // What is read of it costs this process a third of a CPU, for as long as a tool may take.
+  it('is heard at a pace, however much it says', async () => {
+    const begun = performance.now();
+    const script = 'while :; do busybox head -c 262144 /tool/busybox >&2; echo said >>/out/said; done';
+    await expect(startConfined(shell(script, { deadlineMs: 1_000 })).ended).rejects.toThrow('takes longer than 1s');
+    const passed = (performance.now() - begun) / 1000;
+    // 2.5 MiB a second, and what is on its way.
+    expect(readFileSync(join(directory, 'said'), 'latin1').split('\n').length).toBeLessThan(10 * passed + 6);
+  });
+
   it('may leave its input unread', async () => {
     const endless = Readable.from(
       (function* () {
