@@ -149,9 +149,16 @@ void check_argument(int number, unsigned argument, uint16_t test, uint32_t value
 /*
  * Urgent data on a socket of this machine: little used, and a way into kernels from Linux 6.9 to 6.15 (CVE-2025-38236). Where none is sent
  * none is received.
+ *
+ * What a tool says the daemon itself reads, and would let go of descriptors that come along: the last who does frees what they stand for. No tool
+ * sends messages.
  */
-void check_urgent_data(void)
+void check_messages(enum filter_kind kind)
 {
+	if (kind == FILTER_TOOL) {
+		answer_call(SYS_sendmsg, REFUSE(EPERM));
+		answer_call(SYS_sendmmsg, REFUSE(EPERM));
+	}
 	check_argument(SYS_sendto, 3, IF_ANY_BIT, MSG_OOB, EOPNOTSUPP);
 	check_argument(SYS_sendmsg, 2, IF_ANY_BIT, MSG_OOB, EOPNOTSUPP);
 	check_argument(SYS_sendmmsg, 3, IF_ANY_BIT, MSG_OOB, EOPNOTSUPP);

@@ -11,7 +11,7 @@ void check_argument(int number, unsigned argument, uint16_t test, uint32_t value
 void check_modes(uint32_t set_group);
 void check_sockets(enum filter_kind kind);
 void check_names(enum filter_kind kind);
-void check_urgent_data(void);
+void check_messages(enum filter_kind kind);
 void check_huge_pages(void);
 void check_futexes(enum filter_kind kind);
 void check_locks(void);

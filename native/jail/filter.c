@@ -73,7 +73,7 @@ int install_filter(enum filter_kind kind, struct may may)
 	check_epolls(kind);
 	check_sockets(kind);
 	check_names(kind);
-	check_urgent_data();
+	check_messages(kind);
 	check_filters(kind);
 	check_locks();
 	check_memory();

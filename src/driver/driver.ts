@@ -19,6 +19,13 @@ export class UnusableTemplate extends PolykernelError {
   }
 }
 
+/** What was ended is not proven to be gone: all that it has stays its own. */
+export class NotGone extends PolykernelError {
+  constructor(message: string, { value, hint }: { value: number; hint: string }) {
+    super('internal', message, { value, hint });
+  }
+}
+
 export interface Volume {
   /** Absolute host path. */
   source: string;

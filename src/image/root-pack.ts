@@ -4,8 +4,7 @@
  * the image, where they mean something to the guest alone.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, fchmodSync, fchownSync, fsyncSync, openSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { type ConfinedRun, startConfined } from '../sys/confined-tool.ts';
 import type { SpaceOf } from '../sys/free-space.ts';
@@ -80,18 +79,19 @@ export interface PackTask {
  */
 export async function packRoot(task: PackTask): Promise<TarMeter> {
   const isRoot = process.getuid?.() === 0;
-  const output = openSync(task.target, 'wx+', 0o600);
+  // Of gigabytes that a disk is long in writing out or freeing: never on the main thread, and closed before they are removed.
+  const output = await open(task.target, 'wx+', 0o600);
   try {
     const meter = await pack(task);
-    if (isRoot) fchownSync(output, 0, 0);
-    fchmodSync(output, IMAGE_MODE);
-    fsyncSync(output);
+    if (isRoot) await output.chown(0, 0);
+    await output.chmod(IMAGE_MODE);
+    await output.sync();
+    await output.close();
     return meter;
   } catch (error) {
+    await output.close().catch(() => {});
     await rm(task.target, { force: true });
     throw error;
-  } finally {
-    closeSync(output);
   }
 }
 

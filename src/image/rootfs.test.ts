@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import {
+import fs, {
   closeSync,
   existsSync,
   mkdirSync,
@@ -13,11 +13,12 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { type Header, pack } from 'tar-stream';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { nativeProgram } from '../../test/support/native.ts';
 import { runTool } from '../../test/support/tools.ts';
 import { run } from '../sys/process.ts';
@@ -345,6 +346,33 @@ describe('prepareRoot', () => {
       expect(await prepareRoot(file('root.tar', whole), { cache })).toMatchObject({ kind: 'squashfs' });
     },
   );
+
+  // Gigabytes of an image are written out, or freed, for as long as the disk takes.
+  it.each([
+    ['made', SAMPLE],
+    ['refused', [...SAMPLE, { name: 'usr/copy', body: 'x' }]],
+  ])('holds nobody up with its disk where it is %s', async (_, entries) => {
+    const path = file('root.tar', await tar(entries));
+    const { closeSync: close, fstatSync: look } = fs;
+    const waited: string[] = [];
+    const spies = [
+      ...(['fsyncSync', 'fdatasyncSync'] as const).map((name) =>
+        vi.spyOn(fs, name).mockImplementation(() => void waited.push(name)),
+      ),
+      vi.spyOn(fs, 'closeSync').mockImplementation((fd) => {
+        if (look(fd).nlink === 0) waited.push('the last who had a removed file');
+        close(fd);
+      }),
+    ];
+    syncBuiltinESMExports();
+    try {
+      await prepareRoot(path, { cache }).catch(() => {});
+    } finally {
+      for (const spy of spies) spy.mockRestore();
+      syncBuiltinESMExports();
+    }
+    expect(waited).toEqual([]);
+  });
 
   it('takes an archive with much behind its end', async () => {
     const path = file('root.tar', Buffer.concat([await tar(SAMPLE), Buffer.alloc(8 << 20)]));

@@ -88,7 +88,8 @@ export class Instance {
   async start(signal?: AbortSignal): Promise<void> {
     this.begin();
     await this.#until(() => !this.#isBeginning, signal);
-    const { exit } = this.record.machine;
+    const { exit, ending } = this.record.machine;
+    if (this.state === 'stuck') throw notProven(this.name, ending?.message ?? '');
     if (this.#isUp || exit === null) return;
     const failure = failedStart(this.name, exit);
     // What was executed has started, however it ended.

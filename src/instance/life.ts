@@ -1,5 +1,5 @@
 /** The life of one instance: its state machine, and what that has done to its kernel and its workload. */
-import type { Kernel } from '../driver/index.ts';
+import { type Kernel, NotGone } from '../driver/index.ts';
 import type { GuestExit, GuestProcess } from '../guest/index.ts';
 import { timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
@@ -187,17 +187,13 @@ export class Life {
   /** Looks again later for one that is not proven to be gone. */
   async #takeOver(run: Run, alive: () => void): Promise<void> {
     const found = await this.#find(run, alive);
-    const kernel = 'guest' in found ? found : undefined;
-    if (!this.#isCurrent(run)) return kernel && (await leave(kernel, staysPaused(this.#record)));
+    if (!this.#isCurrent(run)) return 'guest' in found ? await leave(found, staysPaused(this.#record)) : undefined;
     const { machine } = this.#record;
-    if ('left' in found) {
-      this.#unproven(run, found.left);
-      this.#cancelTimer = this.environment.clock.after(PROOF_AGAIN_MS, () => void this.#takeOver(run, alive));
-      return;
-    }
+    // A start that an earlier daemon has begun is made anew then.
+    if ('left' in found) return this.#lookAgain(run, machine.state === 'starting' ? undefined : found.left, alive);
     if (machine.state === 'starting') return void this.#boot();
-    run.kernel = kernel;
     if (!('guest' in found)) return await this.#kernelEnded(run, exitOfKernel(found, this.now));
+    run.kernel = found;
     this.#watchKernel(run, found, true);
     this.environment.tell('adopted', this.#record, '');
     if (machine.state === 'stopping' || machine.state === 'stuck') return void this.#endKernel(run, 'kill');
@@ -214,6 +210,11 @@ export class Life {
       if (this.#isCurrent(run)) this.dispatch({ type: 'resumed' });
       throw error;
     }
+  }
+
+  #lookAgain(run: Run, left: string | undefined, alive: () => void): void {
+    if (left !== undefined) this.#unproven(run, left);
+    this.#cancelTimer = this.environment.clock.after(PROOF_AGAIN_MS, () => void this.#takeOver(run, alive));
   }
 
   /** Lets go of everything without touching the kernel. A boot under way is given up; the next daemon repeats it. `settle`: nothing that its workload said is lost. */
@@ -303,6 +304,7 @@ export class Life {
       this.#ready(run, kernel, begun);
     } catch (error) {
       if (!signal.aborted) this.environment.complain(`starting ${this.name}`, error);
+      if (error instanceof NotGone && this.#isCurrent(run)) return this.#lookAgain(run, error.message, () => {});
       await this.#kernelEnded(run, exitOfFailedStart(asPolykernelError(error, `starting ${this.name}`), this.now));
     }
   }

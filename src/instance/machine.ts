@@ -166,7 +166,7 @@ function unproven(machine: Machine, exit: InstanceExit): Transition {
     const message = ending.message.includes(exit.message) ? ending.message : `${ending.message}; ${exit.message}`;
     return to(machine, { state: 'stuck', ending: { ...ending, message } }, tell('stuck', exit.message));
   }
-  if (state !== 'running' && state !== 'paused') return to(machine, {});
+  if (state !== 'starting' && state !== 'running' && state !== 'paused') return to(machine, {});
   return to(machine, { state: 'stuck', ending: exit }, tell('stuck', exit.message));
 }
 

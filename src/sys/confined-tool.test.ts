@@ -11,6 +11,7 @@ import { nativeProgram } from '../../test/support/native.ts';
 import { type ConfinedTask, confinedOutput, startConfined } from './confined-tool.ts';
 import { type LimitGroup, limitMechanism } from './limit-groups.ts';
 import { cacheDirectory } from './paths.ts';
+import { run } from './process.ts';
 import { sweepToolGroups } from './tool-groups.ts';
 import { FIRST_TOOL_ID, TOOL_IDS } from './tool-ids.ts';
 
@@ -94,6 +95,19 @@ describe('a confined tool', () => {
     expect(readFileSync(join(directory, 'said'), 'utf8')).toMatch(why);
   });
 
+  // Whoever reads lets go of them: 0.14 s for each GiB of memory, and more for a file of many blocks.
+  it('sends no descriptors along on its output', async () => {
+    const program = join(directory, 'descriptors');
+    const source = join(import.meta.dirname, '../../test/fixtures/descriptors.c');
+    expect(await run(['musl-gcc', '-static', '-o', program, source])).toMatchObject({ code: 0, stderr: '' });
+    const task = { subject: 'x', programs: [program], args: ['lines'], output: 'stream', deadlineMs: 20_000 } as const;
+    const tool = startConfined(task);
+    const [said] = await once(tool.stdout!, 'data');
+    tool.stop(new Error('seen'));
+    await expect(tool.ended).rejects.toThrow('seen');
+    expect(String(said)).toMatch(/^1 EPERM\n/);
+  });
+
   it('is stopped at the bound of a file', async () => {
     const task = shell('busybox yes >/out/bomb', { bounds: { fileBytes: 1 << 20 } });
     await expect(startConfined(task).ended).rejects.toMatchObject({
@@ -157,6 +171,16 @@ describe('a confined tool', () => {
       code: 'invalid',
       message: 'x.tar cannot be unpacked: busybox: no: \ufffd[31mred\ufffd',
     });
+  });
+
+  // What is read of it costs this process a third of a CPU, for as long as a tool may take.
+  it('is heard at a pace, however much it says', async () => {
+    const begun = performance.now();
+    const script = 'while :; do busybox head -c 262144 /tool/busybox >&2; echo said >>/out/said; done';
+    await expect(startConfined(shell(script, { deadlineMs: 1_000 })).ended).rejects.toThrow('takes longer than 1s');
+    const passed = (performance.now() - begun) / 1000;
+    // 2.5 MiB a second, and what is on its way.
+    expect(readFileSync(join(directory, 'said'), 'latin1').split('\n').length).toBeLessThan(10 * passed + 6);
   });
 
   it('may leave its input unread', async () => {

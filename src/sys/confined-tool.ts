@@ -59,6 +59,8 @@ const DEFAULT_BOUNDS: ToolBounds = { memoryBytes: 2 ** 30, processes: 16, fileBy
 /** How bwrap's descriptors continue behind the standard ones. */
 const FIRST_JOIN_FD = 3;
 const SAID_BYTES = 8192;
+/** What it says is read, to the last word, but costs this process: no more than so many bytes in CHECK_MS. */
+const HEARD_BYTES = 262_144;
 /**
  * A disk takes less than the room that stays free (free-space.ts) in that time. And for each process that the host kills for want of
  * memory it writes to its own log what all of them have: of a tool that goes on all the same some hundred a second.
@@ -86,7 +88,10 @@ export function startConfined(task: ConfinedTask): ConfinedRun {
   };
   const late = () => stop(overBound(task, `takes longer than ${formatDuration(task.deadlineMs)}`));
   const timer = setTimeout(late, task.deadlineMs);
+  let unheard = HEARD_BYTES;
   const watch = setInterval(() => {
+    unheard = HEARD_BYTES;
+    child.stderr!.resume();
     try {
       checkSpace(task);
       if (wasShort()) stop(wantOfMemory(task));
@@ -99,6 +104,8 @@ export function startConfined(task: ConfinedTask): ConfinedRun {
   let said = '';
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
     said = (said + text).slice(-SAID_BYTES);
+    unheard -= text.length;
+    if (unheard <= 0) child.stderr!.pause();
   });
   const fed = feed(task, child, stop);
   const release = async () => {

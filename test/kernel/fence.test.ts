@@ -67,3 +67,13 @@ it.runIf(isPossible)('a successor starts when the old kernel is proven to be gon
   expect(after.bootId).not.toBe(bootId);
   expect((await sandbox.json<HealStatus[]>('heal', 'ls'))[0]?.last).toMatchObject({ cause: 'died', outcome: 'healed' });
 });
+
+it.runIf(isPossible)('a jail whose first process is stopped is ended all the same', async () => {
+  await sandbox.ok(...['run', '-d', '--name', 'halted', '--driver', 'uml', '--memory', '64M', '--', 'sleep', '100000']);
+  const { pid } = await inspect('halted');
+  const [first] = below(pid!);
+  process.kill(first!, 'SIGSTOP');
+  await sandbox.ok('rm', '-f', 'halted');
+  // Of one that nobody has waited for yet a name is left.
+  expect(existsSync(`/proc/${first}/exe`)).toBe(false);
+});

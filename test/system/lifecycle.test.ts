@@ -1,9 +1,11 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FakeDriver, fakeKernels, killFakeKernel } from '../../src/driver/fake/driver.ts';
+import { NotGone } from '../../src/driver/index.ts';
 import { PolykernelError } from '../../src/sys/errors.ts';
 import { eventually, startDaemon, testRegistry, untilState } from '../support/harness.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 
 describe('life cycle', () => {
   it('creates, runs to the end and keeps the exit', async () => {
@@ -188,6 +190,41 @@ describe('life cycle', () => {
     await expect(test.client.inspect('web')).rejects.toMatchObject({ code: 'not-found' });
     expect(fakeKernels(test.home)).toEqual([]);
   });
+
+  // Its ids would be another's next, beside what is left of it.
+  it.each(['fails', 'is ended'])(
+    'is stuck where what is left of a start that %s is not proven to be gone',
+    async (how) => {
+      const clock = new ManualClock();
+      const test = await startDaemon({ clock });
+      const left = new NotGone('process 7 does not die', { value: 7, hint: '' });
+      vi.spyOn(FakeDriver.prototype, 'start').mockImplementationOnce(async (_, signal) => {
+        if (how === 'is ended') await new Promise((resolve) => signal.addEventListener('abort', resolve));
+        throw left;
+      });
+      const destroyed = vi.spyOn(FakeDriver.prototype, 'destroy').mockRejectedValue(left);
+      onTestFinished(() => void vi.restoreAllMocks());
+      await test.create({ name: 'web', command: ['sleep'], restart: 'always' });
+      await eventually(() => test.daemon.supervisor.get('web').record.launch !== null);
+      if (how === 'is ended') await test.client.stop('web').catch((error) => expect(error.code).toBe('conflict'));
+      const { exit } = await untilState(test, 'web', 'stuck');
+      expect(exit).toBeNull();
+      await expect(test.client.start('web')).rejects.toMatchObject({ code: 'conflict' });
+      const removed = test.client.remove('web', { force: true });
+      const refused = expect(removed).rejects.toMatchObject({ code: 'conflict', message: /process 7 does not die/ });
+      await eventually(() => {
+        clock.advance(2_000);
+        return destroyed.mock.calls.length > 1;
+      });
+      await refused;
+      destroyed.mockRestore();
+      await eventually(async () => {
+        clock.advance(2_000);
+        return (await test.client.inspect('web')).state === 'exited';
+      });
+      await test.client.remove('web');
+    },
+  );
 
   it('refuses a name that is taken and makes names up', async () => {
     const test = await startDaemon();

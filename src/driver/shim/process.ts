@@ -3,9 +3,9 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { findProcess } from '../../core/background.ts';
 import { commandLine, isAlive, type ProcessId } from '../../core/process-id.ts';
-import { PolykernelError } from '../../sys/errors.ts';
 import { processStartTime } from '../../sys/process.ts';
 import { readSmallFile } from '../../sys/small-file.ts';
+import { NotGone } from '../driver.ts';
 import { jailLeft } from './fence.ts';
 
 export const SHIM_PID_FILE = 'shim.pid';
@@ -22,7 +22,7 @@ export function readShimProcess(directory: string): ProcessId | undefined {
 
 /**
  * Resolves when the shim is gone, and the jail's first process, and no process names the directory on its command line, as the
- * outer processes of a jail do. Rejects with `internal` after the deadline.
+ * outer processes of a jail do. Rejects with NotGone after the deadline.
  */
 export function untilGone(directory: string, shim: ProcessId | undefined, deadlineMs: number): Promise<void> {
   const left = () =>
@@ -44,7 +44,7 @@ async function untilNone(find: () => number | undefined, directory: string, dead
     const left = find();
     if (left === undefined) return;
     if (performance.now() > deadline) {
-      throw new PolykernelError('internal', `process ${left} of ${directory} does not die`, {
+      throw new NotGone(`process ${left} of ${directory} does not die`, {
         value: left,
         hint: `Look at /proc/${left}/status and /proc/${left}/cgroup: in state D it waits for the host's hardware, or somebody has frozen it or what is below it.`,
       });

@@ -347,7 +347,7 @@ export async function awaitProgramExit(
 /**
  * Kills the program in `directory` and everything it started; resolves when that is proven to be gone, at once when nothing runs.
  * A shim that does not answer is killed itself, but only when its pid is certainly still its own.
- * Rejects with `internal` when even that does not end it.
+ * Rejects with NotGone when even that does not end it.
  */
 export async function killShim(directory: string): Promise<void> {
   // Afterwards nothing leads from the one to the other.
@@ -355,11 +355,12 @@ export async function killShim(directory: string): Promise<void> {
   await askShim(directory, 'kill', KILL_DEADLINE_MS).catch(() => {
     // No answer: a shim that is gone, or stopped.
   });
+  // The jail's first process sees that its outer one is gone, unless somebody has stopped it.
+  killJail(directory);
   if (readProgramExit(directory) !== undefined) return await untilEnded(directory, FENCE_DEADLINE_MS);
   const shim = readShimProcess(directory);
   // Its death takes the program along (PR_SET_PDEATHSIG).
   if (shim !== undefined) signalProcess(shim, 'SIGKILL');
-  killJail(directory);
   await untilGone(directory, shim, KILL_DEADLINE_MS);
 }
 
