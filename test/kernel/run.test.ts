@@ -353,6 +353,29 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
     child.kill('SIGKILL');
     await until('it is gone', async () => (await sandbox.json<Row[]>('ps', '-a')).length === 0);
   });
+
+  it.each(['-T', '-t'])(
+    'tells a command with %s by SIGHUP that its client is gone, before its kernel ends',
+    async (terminal) => {
+      const directory = join(sandbox.home, `hung-up${terminal}`);
+      await mkdir(directory);
+      const script = "trap 'echo saved > /d/work; exit 3' HUP; echo up; while :; do sleep 0.1; done";
+      const options = ['--driver', driver, '-w', '/', terminal, '-v', `${directory}:/d`];
+      const child = sandbox.start('run', ...options, '--', 'sh', '-c', script);
+      await once(child.stdout!, 'data');
+      child.kill('SIGKILL');
+      await until('it is gone', async () => (await sandbox.json<Row[]>('ps', '-a')).length === 0);
+      expect(await readFile(join(directory, 'work'), 'utf8')).toBe('saved\n');
+    },
+  );
+
+  it('ends the kernel of a command that goes on after SIGHUP', async () => {
+    const script = "trap '' HUP; echo up; while :; do sleep 1; done";
+    const child = sandbox.start('run', '--driver', driver, '-w', '/', '--', 'sh', '-c', script);
+    await once(child.stdout!, 'data');
+    child.kill('SIGKILL');
+    await until('it is gone', async () => (await sandbox.json<Row[]>('ps', '-a')).length === 0);
+  });
 });
 
 describe('pk refuses clearly', () => {
