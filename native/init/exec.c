@@ -46,6 +46,7 @@ struct start {
 static void child(struct start *volatile x)
 {
 	static char path[4096];
+	struct stat st;
 	sigset_t none;
 	sigemptyset(&none);
 	setsid();
@@ -55,6 +56,8 @@ static void child(struct start *volatile x)
 	if (x->tty && ioctl(0, TIOCSCTTY, 0)) goto failed;
 	x->failed = "cwd";
 	int elsewhere = chdir(x->cwd); /* before the user is changed, and again after: either may be the one allowed to */
+	/* 9p keeps what it knew of a directory that is in use, as a volume itself is: asked for it, the user may what the host says now. */
+	if (!elsewhere) stat(".", &st);
 	x->failed = "user";
 	/* The plain system calls: musl's wrappers would try to change every thread, and memory is shared with the parent. */
 	const struct guest_user *u = x->user;
@@ -74,7 +77,6 @@ static void child(struct start *volatile x)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	x->failed = "command";
 	const char *name = x->argv[0], *search = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-	struct stat st;
 	if (strchr(name, '/')) {
 		execve(name, x->argv, x->env);
 		int error = errno;
