@@ -177,6 +177,13 @@ export const SHARED: readonly VolumeRow[] = [
     qemu: atOnce,
   },
   {
+    name: 'host-grants',
+    operation:
+      'the host changes the owner or mode of a directory that is in use, as the volume itself is: users in the guest may what it says',
+    uml: soon,
+    qemu: { outcome: 'yes', text: 'once it is looked at (`ls -ld`), or a command begins in it' },
+  },
+  {
     name: 'host-rewrites',
     operation: 'the host rewrites a file: who opens it then in the guest reads that',
     uml: atOnce,

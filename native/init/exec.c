@@ -39,13 +39,14 @@ struct start {
 	const char *volatile failed; /* these three come from the child, behind the compiler's back */
 	volatile int error, cwd_error; /* the latter: why it begins in /, where that will do */
 	const struct guest_user *user;
-	int fds[3], tty, detached, cwd_optional;
+	int fds[3], tty, detached, cwd_optional, merged;
 };
 
 /* Runs in the vforked child: shares memory with the parent, so it only makes system calls and notes why it failed. */
 static void child(struct start *volatile x)
 {
 	static char path[4096];
+	struct stat st;
 	sigset_t none;
 	sigemptyset(&none);
 	setsid();
@@ -55,6 +56,8 @@ static void child(struct start *volatile x)
 	if (x->tty && ioctl(0, TIOCSCTTY, 0)) goto failed;
 	x->failed = "cwd";
 	int elsewhere = chdir(x->cwd); /* before the user is changed, and again after: either may be the one allowed to */
+	/* 9p keeps what it knew of a directory that is in use, as a volume itself is: asked for it, the user may what the host says now. */
+	if (!elsewhere) stat(".", &st);
 	x->failed = "user";
 	/* The plain system calls: musl's wrappers would try to change every thread, and memory is shared with the parent. */
 	const struct guest_user *u = x->user;
@@ -74,7 +77,6 @@ static void child(struct start *volatile x)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	x->failed = "command";
 	const char *name = x->argv[0], *search = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-	struct stat st;
 	if (strchr(name, '/')) {
 		execve(name, x->argv, x->env);
 		int error = errno;
@@ -134,6 +136,10 @@ static int open_pipes(struct session *s, struct start *x)
 {
 	int p[2];
 	for (int i = 0; i < 3; i++) {
+		if (i == 2 && x->merged) { /* one pipe, which keeps the order of both */
+			x->fds[2] = fcntl(x->fds[1], F_DUPFD_CLOEXEC, 3);
+			return x->fds[2] < 0 ? -1 : 0;
+		}
 		if (pipe2(p, O_CLOEXEC)) return -1;
 		x->fds[i] = p[i != 0];
 		*(i ? &s->out[i - 1] : &s->in) = p[i == 0];
@@ -169,6 +175,7 @@ void exec_session(u32 id, u8 *p, u32 n)
 		else if (!strcmp(key, "env")) environment[envs++] = value, has_home |= !strncmp(value, "HOME=", 5);
 		else if (!strcmp(key, "cwd")) x.cwd = value;
 		else if (!strcmp(key, "cwd-optional")) x.cwd_optional = *value == '1';
+		else if (!strcmp(key, "merged")) x.merged = *value == '1';
 		else if (!strcmp(key, "user")) who = value;
 		else if (!strcmp(key, "tty")) x.tty = s->tty = *value == '1';
 		else if (!strcmp(key, "detached")) x.detached = *value == '1';

@@ -11,6 +11,8 @@ export interface ExecRequest {
   user: string;
   /** A pseudo-terminal of this size in characters; stdout then carries all output. */
   tty?: { rows: number; columns: number } | undefined;
+  /** What it writes to standard error comes on stdout too, in the order in which it was written; an agent from before this leaves both apart. */
+  merged?: boolean | undefined;
   /** It goes on by itself, without standard streams: what is told is its start, and nothing of its end. */
   detached?: boolean | undefined;
 }
@@ -22,6 +24,7 @@ export function execPairs(request: ExecRequest): Pair[] {
   if (request.tty !== undefined) {
     pairs.push(['tty', '1'], ['rows', String(request.tty.rows)], ['cols', String(request.tty.columns)]);
   }
+  if (request.merged) pairs.push(['merged', '1']);
   if (request.detached) pairs.push(['detached', '1']);
   for (const argument of request.command) pairs.push(['arg', argument]);
   for (const [key, value] of Object.entries(request.env)) pairs.push(['env', `${key}=${value}`]);

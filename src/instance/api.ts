@@ -108,6 +108,7 @@ const spec = named(
     volumes: listOf(volumeSchema),
     attached: flag,
     tty: flag,
+    merged: flag,
     rows: count,
     columns: count,
     partition: orNull(partitionRequestSchema),

@@ -93,7 +93,10 @@ export const instanceTable: TableDefinition<InstanceRecord> = {
   name: 'instances',
   nameOf: ({ spec }) => spec.name,
   migrations: [withLaterParts, withIdentity, withUser, withSize, withProtocols],
-  complete: ({ spec, ...record }) => ({ ...record, spec: { ...fieldDefaults, autoRemove: false, ...spec } }),
+  complete: ({ spec, ...record }) => ({
+    ...record,
+    spec: { ...fieldDefaults, autoRemove: false, merged: false, ...spec },
+  }),
 };
 
 /** A new id: 32 lower-case hexadecimal digits. */

@@ -12,6 +12,7 @@ const requests: CreateRequest[] = [
     env: { A: 'b', PATH: '/opt/bin' },
     cwd: '/srv',
     cwdOptional: true,
+    merged: true,
     user: '7:8',
     hostname: 'other',
     image: 'fake',

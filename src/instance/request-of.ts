@@ -5,7 +5,8 @@ import type { CreateRequest } from './schema.ts';
 import type { InstanceSpec } from './spec.ts';
 
 export function requestOf(spec: InstanceSpec): CreateRequest {
-  const { name, command, cwd, cwdOptional, user, driver, root, attached, autoRemove, tty, rows, columns } = spec;
+  const { name, command, cwd, cwdOptional, user, driver, root, attached, autoRemove, tty, merged, rows, columns } =
+    spec;
   const fields = Object.fromEntries(fieldRows.flatMap(([key]) => (spec[key] === null ? [] : [[key, spec[key]]])));
   const { cpus, memoryBytes, partition } = spec;
   const elastic = {
@@ -15,7 +16,21 @@ export function requestOf(spec: InstanceSpec): CreateRequest {
   const { PATH = '', ...env } = spec.env;
   return {
     ...fields,
-    ...{ name, command: [...command], cwd, cwdOptional, user, driver, root, attached, autoRemove, tty, rows, columns },
+    ...{
+      name,
+      command: [...command],
+      cwd,
+      cwdOptional,
+      user,
+      driver,
+      root,
+      attached,
+      autoRemove,
+      tty,
+      merged,
+      rows,
+      columns,
+    },
     env: { ...env, PATH: PATH.endsWith(`:${TOOLS}`) ? PATH.slice(0, -TOOLS.length - 1) : PATH },
     ...(partition === null ? { cpus, memoryBytes } : { partition }),
     ...(spec.elastic !== null && { elastic }),

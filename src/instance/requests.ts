@@ -2,7 +2,7 @@
 import { flag, milliseconds, oneOf, request, typed, type Value } from '../core/schema.ts';
 import { commandSchema, createRequestSchema, environmentSchema } from './schema.ts';
 
-const { cpus, driver, memoryBytes, user, rows, columns } = createRequestSchema.properties;
+const { cpus, driver, memoryBytes, user, merged, rows, columns } = createRequestSchema.properties;
 
 export const guestPath = {
   type: 'string',
@@ -23,7 +23,7 @@ export const killRequest = request({
 
 export const execRequest = request(
   {
-    ...{ command: commandSchema, env: environmentSchema, cwd: guestPath, user, tty: flag, rows, columns },
+    ...{ command: commandSchema, env: environmentSchema, cwd: guestPath, user, tty: flag, merged, rows, columns },
     session: {
       ...{ type: 'integer', minimum: 1, maximum: 2 ** 32 - 1 },
       description: 'One that an earlier daemon has moved to this one: it goes on, and nothing is started',

@@ -117,6 +117,7 @@ it('fills in the rest', () => {
     env: { PATH: '/bin:/run/pk/bin', TERM: 'xterm', A: 'b' },
     cwd: '/',
     cwdOptional: false,
+    merged: false,
     user: '0',
     hostname: 'web',
     driver: 'uml',

@@ -78,6 +78,7 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
     attached,
     autoRemove,
     tty,
+    merged: request.merged ?? false,
     rows: request.rows || 24,
     columns: request.columns || 80,
     partition,

@@ -162,6 +162,10 @@ const ownSchema = {
       description: 'Removed once it has ended, however it did; as it is in the foreground anyway. Default false',
     },
     tty: { type: 'boolean' },
+    merged: {
+      type: 'boolean',
+      description: 'Standard error comes as standard output, in the order in which both are written. Default false',
+    },
     rows: { type: 'integer', minimum: 0, maximum: 65_535 },
     columns: { type: 'integer', minimum: 0, maximum: 65_535 },
     start: { type: 'boolean', description: 'Start it at once. Default true' },

@@ -34,6 +34,8 @@ export interface InstanceSpec extends Omit<FieldSpec, 'restart'> {
   autoRemove: boolean;
   /** The workload gets a pseudo-terminal. */
   tty: boolean;
+  /** Its standard error is its standard output: for a client whose own two are one file. */
+  merged: boolean;
   rows: number;
   columns: number;
   /** What it asks of the pool; null = it owns nothing and runs on the housekeeping CPUs. */

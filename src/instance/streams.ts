@@ -57,6 +57,7 @@ const SERVE: Record<Kind, Serve> = {
         ...asked,
         env: request.tty ? { TERM: 'xterm', ...env } : env,
         cwdOptional: request.cwd === undefined && spec.cwdOptional,
+        merged: request.merged,
         detached: request.detached,
         tty: request.tty ? { rows: request.rows || 24, columns: request.columns || 80 } : undefined,
       });

@@ -6,9 +6,9 @@ import type { InstanceSpec } from './spec.ts';
 
 /** Hands it to the guest. Throws as GuestLink.exec. */
 export function execWorkload(guest: GuestLink, spec: InstanceSpec): GuestProcess {
-  const { command, env, cwd, cwdOptional, user, rows, columns } = spec;
+  const { command, env, cwd, cwdOptional, user, merged, rows, columns } = spec;
   return guest.exec({
-    ...{ command, env, cwd, cwdOptional, user },
+    ...{ command, env, cwd, cwdOptional, user, merged },
     tty: spec.tty ? { rows, columns } : undefined,
   });
 }

@@ -32,7 +32,7 @@ export const NATIVE_TARGETS: readonly NativeTarget[] = [
         'mount=9p_src_/target_ro,bind_opt\0 write=/x_y\0 link=a_/b\0 own-name=/etc/hosts_/x_a.b\0 run-directories=/run\0 channel=c_3_send_iomem_0_8192\0 no-channel=c\0',
       ),
       ...words(
-        'address=eth0_10.0.0.2_255.0.0.0_10.0.0.1\0 arg=sh\0 env=A=b\0 cwd=/\0 tty=1\0 user=root\0 user=7:adm\0 cwd-optional=1\0 rows=4294967296\0',
+        'address=eth0_10.0.0.2_255.0.0.0_10.0.0.1\0 arg=sh\0 env=A=b\0 cwd=/\0 tty=1\0 user=root\0 user=7:adm\0 cwd-optional=1\0 merged=1\0 rows=4294967296\0',
       ),
       ...words('path=/proc/stat\0 path=/etc/passwd\0 interval-ms=0\0 = \0'),
       operation(1, 0, bytes(1, 0, 0, 0, 9, 0, 0, 0)),

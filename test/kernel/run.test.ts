@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildInitramfs } from '../../src/guest/index.ts';
-import { finished, Sandbox, until } from '../support/pk.ts';
+import { finished, PK, Sandbox, until } from '../support/pk.ts';
 
 interface Row {
   spec: { name: string; driver: string };
@@ -47,6 +47,26 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
     await writeFile(archive, buildInitramfs([init]));
     const ran = await run('--initrd', archive, '--append', 'loglevel=7', '--', 'echo', 'ran');
     expect(ran).toMatchObject({ code: 0, stdout: 'ran\n' });
+  });
+
+  it('keeps the order of both outputs where they go to one file, as after 2>&1', async () => {
+    const told = (...args: string[]) =>
+      finished(
+        spawn('sh', ['-c', 'exec "$@" 2>&1', 'sh', PK, ...args], {
+          env: sandbox.env,
+          stdio: ['ignore', 'pipe', 'pipe'],
+        }),
+      );
+    const script = 'i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo out $i; echo error $i >&2; done';
+    const inOrder = Array.from({ length: 300 }, (_, index) => `out ${index + 1}\nerror ${index + 1}\n`).join('');
+    expect(await told('run', '--driver', driver, '-w', '/', '--', 'sh', '-c', script)).toMatchObject({
+      stdout: inOrder,
+    });
+    await sandbox.ok('run', '-d', '--name', 'beside', '--driver', driver, '-w', '/', '--', 'sleep', '1000');
+    expect(await told('exec', 'beside', 'sh', '-c', script)).toMatchObject({ code: 0, stdout: inOrder });
+    await sandbox.ok('rm', '-f', 'beside');
+    const apart = await run('-w', '/', '--', 'sh', '-c', 'echo out; echo error >&2');
+    expect(apart).toMatchObject({ stdout: 'out\n', stderr: 'error\n' });
   });
 
   it('shows its CPUs as ps, top and vmstat want them: an empty line behind each', async () => {
@@ -349,6 +369,29 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
 
   it('removes a foreground instance when its client is killed', async () => {
     const child = sandbox.start('run', '--driver', driver, '--name', 'gone', '--', 'sh', '-c', 'echo up; sleep 1000');
+    await once(child.stdout!, 'data');
+    child.kill('SIGKILL');
+    await until('it is gone', async () => (await sandbox.json<Row[]>('ps', '-a')).length === 0);
+  });
+
+  it.each(['-T', '-t'])(
+    'tells a command with %s by SIGHUP that its client is gone, before its kernel ends',
+    async (terminal) => {
+      const directory = join(sandbox.home, `hung-up${terminal}`);
+      await mkdir(directory);
+      const script = "trap 'echo saved > /d/work; exit 3' HUP; echo up; while :; do sleep 0.1; done";
+      const options = ['--driver', driver, '-w', '/', terminal, '-v', `${directory}:/d`];
+      const child = sandbox.start('run', ...options, '--', 'sh', '-c', script);
+      await once(child.stdout!, 'data');
+      child.kill('SIGKILL');
+      await until('it is gone', async () => (await sandbox.json<Row[]>('ps', '-a')).length === 0);
+      expect(await readFile(join(directory, 'work'), 'utf8')).toBe('saved\n');
+    },
+  );
+
+  it('ends the kernel of a command that goes on after SIGHUP', async () => {
+    const script = "trap '' HUP; echo up; while :; do sleep 1; done";
+    const child = sandbox.start('run', '--driver', driver, '-w', '/', '--', 'sh', '-c', script);
     await once(child.stdout!, 'data');
     child.kill('SIGKILL');
     await until('it is gone', async () => (await sandbox.json<Row[]>('ps', '-a')).length === 0);

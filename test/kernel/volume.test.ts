@@ -97,6 +97,16 @@ const shared: Record<string, (volume: Volume, path: (name: string) => string) =>
     rmSync(path('removed'));
     return before === '1' && (await volume.becomes('stat /d/removed', '-1'));
   },
+  'host-grants': async (volume, path) => {
+    mkdirSync(path('granted'), { mode: 0o755 });
+    await volume.ask('enter /d/granted');
+    const before = await volume.ask('make-as-user');
+    chmodSync(path('granted'), 0o777);
+    await volume.ask('stat .');
+    const isGranted = before === '0' && (await volume.becomes('make-as-user', '1'));
+    await volume.ask('enter /');
+    return isGranted;
+  },
   'host-rewrites': async (volume, path) => {
     for (const text of ['first', 'again', 'longer than before', 'short']) {
       writeFileSync(path('rewritten'), text);
@@ -216,6 +226,16 @@ describe.runIf(process.getuid?.() === 0).each(['uml', 'qemu'] as const)('a volum
 
   it.each(SHARED)('$operation', async (row) => {
     expect((await shared[row.name]!(volume, path)) ? 'yes' : 'no').toBe(outcomeOf(row[driver]));
+  });
+
+  it('lets a command of an ordinary user do at once what the host allows him in the directory that it begins in', async () => {
+    const [instance] = await sandbox.json<{ spec: { name: string } }[]>('ps');
+    const touch = () =>
+      sandbox.pk(['exec', '-u', String(USER), '-w', '/d', instance!.spec.name, '--', 'sh', '-c', 'echo x > by-user']);
+    chmodSync(directory, 0o755);
+    const before = await touch();
+    chmodSync(directory, 0o777);
+    expect([before.code, (await touch()).code]).toEqual([2, 0]);
   });
 
   it("gives an ordinary user's files to him, as programs make them", async () => {

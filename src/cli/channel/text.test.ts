@@ -36,7 +36,7 @@ describe('pk channel create', () => {
 });
 
 describe('pk run --channel', () => {
-  const around = { cwd: '/', env: {}, terminal: false, rows: 0, columns: 0, envFiles: [] };
+  const around = { cwd: '/', env: {}, terminal: false, oneOutput: false, rows: 0, columns: 0, envFiles: [] };
   const channels = (...args: string[]) => runRequest(parse('run', run, [...args, 'true']), around).channels;
 
   it('names channels and sides', () => {

@@ -4,6 +4,7 @@ import type { Command } from '../kit/command.ts';
 import { complain, Progress } from '../kit/output.ts';
 import { join, terminalSize } from '../kit/terminal.ts';
 import { ENV_OPTIONS, explainEnd, givenEnvironment, isDeaf, readEnvFiles, userOption } from './guest-command.ts';
+import { asOneOutput, isOneOutput, isUnknown } from './one-output.ts';
 
 export const command: Command = {
   summary: 'run another command in an instance',
@@ -45,8 +46,15 @@ export const command: Command = {
       ...(tty ? terminalSize() : {}),
     };
     const progress = new Progress();
-    const remote = await client.exec(name!, request, {
-      ...{ waits: complain, revive: () => connect(), phase: (text: string) => progress.say(text) },
+    const streams = { waits: complain, revive: () => connect(), phase: (text: string) => progress.say(text) };
+    const remote = await asOneOutput(!tty && !detached && isOneOutput(), async (wish) => {
+      const remote = await client.exec(name!, { ...request, ...wish }, streams);
+      // Why it never ran otherwise is for `exited` to tell.
+      if (wish.merged)
+        await remote.started.catch((error) => {
+          if (isUnknown(error)) throw error;
+        });
+      return remote;
     });
     const clear = () => progress.clear();
     remote.started.then(clear, clear);

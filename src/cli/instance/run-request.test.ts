@@ -7,6 +7,7 @@ const AROUND = {
   cwd: '/here',
   env: { PATH: '/bin', HOME: '/me', SECRET: 'x', LC_ALL: 'C' },
   terminal: false,
+  oneOutput: false,
   rows: 0,
   columns: 0,
   envFiles: [],
@@ -73,6 +74,12 @@ describe('runRequest', () => {
     expect(request('-u', '7', '-e', 'HOME=/x', 'true').env).toMatchObject({ HOME: '/x' });
     expect(request('-w', 'sub', 'true')).toMatchObject({ cwd: '/here/sub' });
     expect(request('-w', 'sub', 'true')).not.toHaveProperty('cwdOptional');
+  });
+
+  it('wants both outputs as one where those of the caller are one file, and no terminal or log keeps them', () => {
+    const merged = (...args: string[]) =>
+      runRequest(parse('run', run, [...args, 'true']), { ...AROUND, oneOutput: true }).merged;
+    expect([merged(), merged('-t'), merged('-d'), request('true').merged]).toEqual([true, ...Array(3)]);
   });
 
   it('reads sizes, counts, durations and volumes', () => {

@@ -17,6 +17,8 @@ export interface Surroundings {
   env: NodeJS.ProcessEnv;
   /** Whether standard input and output are terminals. */
   terminal: boolean;
+  /** Its standard output and standard error are one file. */
+  oneOutput: boolean;
   rows: number;
   columns: number;
   /** Lines of the files given by --env-file. */
@@ -44,6 +46,7 @@ export function runRequest(invocation: Invocation, around: Surroundings): Create
     attached: !detached,
     ...(invocation.flag('rm') && { autoRemove: true }),
     tty,
+    ...(!detached && !tty && around.oneOutput && { merged: true }),
   };
   const channels = invocation.values('channel').map(channelUse);
   if (channels.length > 0) request.channels = channels;

@@ -10,6 +10,7 @@ import { type Interruptible, interruptible } from '../kit/signals.ts';
 import { join, terminalSize } from '../kit/terminal.ts';
 import { ENV_OPTIONS, explainEnd, isDeaf, readEnvFiles } from './guest-command.ts';
 import { callerDirectory } from './here.ts';
+import { asOneOutput, isOneOutput } from './one-output.ts';
 import { fieldOptions, runRequest } from './run-request.ts';
 
 export const command: Command = {
@@ -78,6 +79,7 @@ export const command: Command = {
       cwd: callerDirectory(),
       env: process.env,
       terminal: process.stdin.isTTY === true && process.stdout.isTTY === true,
+      oneOutput: isOneOutput(),
       ...terminalSize(),
       envFiles: await readEnvFiles(invocation),
     });
@@ -129,7 +131,8 @@ function tellPorts(request: Request, { publish }: InstanceSpec, isQuiet: boolean
 
 async function foreground(invocation: Invocation, request: Request, progress: Progress): Promise<number> {
   const began = await starting(progress, async (client, { signal }) => {
-    const { spec } = await client.create(request, signal);
+    const { merged = false, ...rest } = request;
+    const { spec } = await asOneOutput(merged, (wish) => client.create({ ...rest, ...wish }, signal));
     tellPorts(request, spec, invocation.flag('quiet'), progress);
     const remote = await client.attach(spec.name, {
       ...{ signal, phase: (text: string) => progress.say(text) },
