@@ -1,5 +1,4 @@
 /** One instance, as others see it: what can be asked of it, and when that has been done. */
-import { constants } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { Mutex } from '../core/mutex.ts';
 import type { Driver, Kernel, KernelSize, MemorySource, RealPlacement } from '../driver/index.ts';
@@ -9,6 +8,7 @@ import type { Carried } from './carried.ts';
 import type { InstanceEnvironment } from './environment.ts';
 import { healedExit, killedExit, stoppedExit } from './exits.ts';
 import { Foreground } from './foreground.ts';
+import { hangUp } from './hang-up.ts';
 import { Life, LOST_PATIENCE_MS } from './life.ts';
 import type { Watcher } from './output.ts';
 import { hostPlacement, misplacementOf, vcpusOfMachine } from './placement.ts';
@@ -22,8 +22,6 @@ import type { InstanceState, InstanceStatus, Placement } from './spec.ts';
 export const TAKING_OVER = 'waiting for its kernel to answer the new daemon';
 /** How long what is asked of its kernel waits for that to be taken over from an earlier daemon, in milliseconds. */
 const TAKE_OVER_PATIENCE_MS = 10_000;
-/** How long a workload in the foreground has for its last words once its client is gone: as the agent gives a command of `pk exec`. */
-const HANG_UP_GRACE_MS = 2_000;
 
 /**
  * INVARIANTS
@@ -110,7 +108,6 @@ export class Instance {
   get #isUp(): boolean {
     return this.#life.isUp;
   }
-
   /** Whether its kernel is an earlier daemon's, and has not answered this one yet. */
   get isTakingOver(): boolean {
     return this.#life.isTakingOver;
@@ -275,30 +272,15 @@ export class Instance {
     this.#life.attach(foreground);
     return foreground;
   }
+  /** Its workload may end by itself. Then its kernel ends. */
   #clientLeft(): void {
-    if (this.#life.detached || !this.active || this.state === 'stopping') return;
-    const { environment } = this.#life;
-    this.#hangUp().catch((error) => environment.complain(`ending ${this.name}`, error));
-  }
-
-  /** As when a terminal goes: the workload is told, and may end by itself. Then its kernel ends. */
-  async #hangUp(): Promise<void> {
-    const { main } = this;
     const { run, environment } = this.#life;
-    if (main !== undefined && this.state === 'running') {
-      main.signal(constants.signals.SIGHUP);
-      main.signal(constants.signals.SIGCONT);
-      const patience = Promise.withResolvers<void>();
-      const cancel = environment.clock.after(HANG_UP_GRACE_MS, () => patience.resolve());
-      await Promise.race([main.exited, patience.promise]);
-      cancel();
-      // Its end is told by itself.
-      if (main.exit !== undefined) return;
-    }
-    if (this.#life.run !== run || this.#life.detached || !this.active || this.state === 'stopping') return;
-    await this.kill('the client went away');
+    const isOver = () => this.#life.run !== run || this.#life.detached || !this.active || this.state === 'stopping';
+    if (isOver()) return;
+    hangUp(this.main, environment.clock)
+      .then(async (hasEnded) => void (hasEnded || isOver() || (await this.kill('the client went away'))))
+      .catch((error) => environment.complain(`ending ${this.name}`, error));
   }
-
   /** Output of a detached workload from now on. Returns what ends the watch. */
   watch(watcher: Watcher): () => void {
     const { watchers } = this.#life;
