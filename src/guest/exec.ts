@@ -1,3 +1,4 @@
+/** What an agent is asked to run, and how that is said on its line. */
 import type { Pair } from './protocol.ts';
 
 export interface ExecRequest {
