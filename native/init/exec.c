@@ -56,11 +56,11 @@ static void child(struct start *volatile x)
 	if (x->tty && ioctl(0, TIOCSCTTY, 0)) goto failed;
 	x->failed = "cwd";
 	int elsewhere = chdir(x->cwd); /* before the user is changed, and again after: either may be the one allowed to */
-	/* 9p keeps what it knew of a directory that is in use, as a volume itself is: asked for it, the user may what the host says now. */
-	if (!elsewhere) stat(".", &st);
 	x->failed = "user";
 	/* The plain system calls: musl's wrappers would try to change every thread, and memory is shared with the parent. */
 	const struct guest_user *u = x->user;
+	/* 9p keeps what it knew of a directory that is in use, as a volume itself is: asked for it, the user may what the host says now; root may all. */
+	if (!elsewhere && u->uid) stat(".", &st);
 	if (syscall(SYS_setgroups, u->group_count, u->groups) || syscall(SYS_setresgid, u->gid, u->gid, u->gid)) goto failed;
 	if (syscall(SYS_setresuid, u->uid, u->uid, u->uid)) goto failed;
 	x->failed = "cwd";

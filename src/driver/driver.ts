@@ -21,8 +21,9 @@ export class UnusableTemplate extends PolykernelError {
 
 /** What was ended is not proven to be gone: all that it has stays its own. */
 export class NotGone extends PolykernelError {
-  constructor(message: string, { value, hint }: { value: number; hint: string }) {
-    super('internal', message, { value, hint });
+  /** `cause`: why it was to end. */
+  constructor(message: string, { value, hint, cause }: { value: unknown; hint: string | undefined; cause?: unknown }) {
+    super('internal', message, { value, hint, cause });
   }
 }
 

@@ -2,7 +2,7 @@
 import type { KernelExit } from '../driver/index.ts';
 import { signalName } from '../driver/shim/signals.ts';
 import { type ExecRequest, errnoText, type GuestExit } from '../guest/index.ts';
-import { ERROR_TABLE, type PolykernelError } from '../sys/errors.ts';
+import { asPolykernelError, ERROR_TABLE, type PolykernelError } from '../sys/errors.ts';
 import { plainText } from '../sys/text.ts';
 import { formatBytes } from '../sys/units.ts';
 import type { InstanceExit } from './spec.ts';
@@ -80,6 +80,13 @@ export function exitOfKernel(exit: KernelExit, at: string): InstanceExit {
 }
 
 /** A start that failed. */
+/** A start that failed, and what was started is not proven to be gone. */
+export function exitOfStuckStart(left: PolykernelError, name: string, at: string): InstanceExit {
+  if (left.cause === undefined) return exitOfFailedStart(left, at);
+  const exit = exitOfFailedStart(asPolykernelError(left.cause, `starting ${name}`), at);
+  return { ...exit, message: `${exit.message}; ${left.message}` };
+}
+
 export function exitOfFailedStart(error: PolykernelError, at: string): InstanceExit {
   const reasons: Partial<Record<PolykernelError['code'], InstanceExit['reason']>> = {
     'not-ready': 'not-ready',

@@ -7,15 +7,16 @@ export class Foreground {
   readonly process: Promise<GuestProcess>;
   /** How it ended, for `pk run` to end with. Never rejects. */
   readonly ended: Promise<InstanceExit>;
-  /** The client goes. Ends the instance unless it has ended. */
-  readonly leave: () => void;
+  /** The client is gone. */
+  hasLeft = false;
+  readonly #onLeave: () => void;
   readonly #onPhase: (text: string) => void;
   #resolveProcess!: (process: GuestProcess) => void;
   #resolveEnded!: (exit: InstanceExit) => void;
 
   constructor(onPhase: (text: string) => void, leave: () => void) {
     this.#onPhase = onPhase;
-    this.leave = leave;
+    this.#onLeave = leave;
     this.process = new Promise((resolve) => {
       this.#resolveProcess = resolve;
     });
@@ -24,6 +25,11 @@ export class Foreground {
     });
   }
 
+  /** The client goes. Ends the instance unless it has ended. */
+  leave(): void {
+    this.hasLeft = true;
+    this.#onLeave();
+  }
   phase(text: string): void {
     this.#onPhase(text);
   }

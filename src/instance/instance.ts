@@ -68,9 +68,9 @@ export class Instance {
   get driver(): Driver {
     return this.#life.environment.driver;
   }
-  /** Whether a foreground instance has, or had, its client. */
-  get hasClient(): boolean {
-    return this.#life.foreground !== undefined;
+  /** That a foreground instance has, or had. */
+  get client(): Foreground | undefined {
+    return this.#life.foreground;
   }
   /** Whether a kernel runs or is about to, so that it cannot be removed. */
   get active(): boolean {
@@ -266,7 +266,7 @@ export class Instance {
   attachForeground(onPhase: (text: string) => void, session: number | null = null): Foreground {
     if (session !== null && session !== this.record.session)
       throw new PolykernelError('not-found', `${this.name} has no session ${session} to go on with`);
-    if (this.hasClient) throw conflict(this.name, 'has a client attached already');
+    if (this.client !== undefined) throw conflict(this.name, 'has a client attached already');
     const foreground = new Foreground(onPhase, () => this.#clientLeft());
     if (this.isTakingOver) onPhase(TAKING_OVER);
     this.#life.attach(foreground);

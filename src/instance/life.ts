@@ -5,7 +5,7 @@ import { timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { Changes } from './changes.ts';
 import type { InstanceEnvironment } from './environment.ts';
-import { exitOfFailedStart, exitOfKernel, exitOfLostWorkload, exitOfWorkload } from './exits.ts';
+import { exitOfFailedStart, exitOfKernel, exitOfLostWorkload, exitOfStuckStart, exitOfWorkload } from './exits.ts';
 import { endLaunch, findKernel, leave, PROOF_AGAIN_MS, staysPaused } from './find-kernel.ts';
 import type { Foreground } from './foreground.ts';
 import { type Effect, type MachineEvent, transition } from './machine.ts';
@@ -146,7 +146,7 @@ export class Life {
     this.#waiting = undefined;
     const { exit, ending } = this.#record.machine;
     if (this.state === 'exited' && exit !== null) foreground.end(exit);
-    else if (this.state === 'stopping' && ending !== null) foreground.end(ending);
+    else if ((this.state === 'stopping' || this.state === 'stuck') && ending !== null) foreground.end(ending);
     else if (this.state === 'running') {
       this.#beginWorkload();
       this.environment.save(this.#record);
@@ -190,7 +190,10 @@ export class Life {
     if (!this.#isCurrent(run)) return 'guest' in found ? await leave(found, staysPaused(this.#record)) : undefined;
     const { machine } = this.#record;
     // A start that an earlier daemon has begun is made anew then.
-    if ('left' in found) return this.#lookAgain(run, machine.state === 'starting' ? undefined : found.left, alive);
+    if ('left' in found) {
+      const left = machine.state === 'starting' ? undefined : exitOfLostWorkload(found.left, this.now);
+      return this.#lookAgain(run, left, alive);
+    }
     if (machine.state === 'starting') return void this.#boot();
     if (!('guest' in found)) return await this.#kernelEnded(run, exitOfKernel(found, this.now));
     run.kernel = found;
@@ -212,8 +215,9 @@ export class Life {
     }
   }
 
-  #lookAgain(run: Run, left: string | undefined, alive: () => void): void {
-    if (left !== undefined) this.#unproven(run, left);
+  #lookAgain(run: Run, exit: InstanceExit | undefined, alive: () => void): void {
+    if (exit !== undefined) this.dispatch({ type: 'unproven', exit });
+    if (exit !== undefined && run.kernel === undefined) this.#foreground?.end(exit);
     this.#cancelTimer = this.environment.clock.after(PROOF_AGAIN_MS, () => void this.#takeOver(run, alive));
   }
 
@@ -304,7 +308,8 @@ export class Life {
       this.#ready(run, kernel, begun);
     } catch (error) {
       if (!signal.aborted) this.environment.complain(`starting ${this.name}`, error);
-      if (error instanceof NotGone && this.#isCurrent(run)) return this.#lookAgain(run, error.message, () => {});
+      if (error instanceof NotGone && this.#isCurrent(run))
+        return this.#lookAgain(run, exitOfStuckStart(error, this.name, this.now), () => {});
       await this.#kernelEnded(run, exitOfFailedStart(asPolykernelError(error, `starting ${this.name}`), this.now));
     }
   }
@@ -363,15 +368,7 @@ export class Life {
       this.#record = { ...this.#record, sources: after };
     }
     this.#run = undefined;
-    this.dispatch({ type: 'kernel-ended', exit, ranMs: this.#ranMs(run) });
-  }
-
-  /** How long it was ready; 0 when it never was. */
-  #ranMs({ readyMs }: Run): number {
-    const { clock } = this.environment;
-    const { readyAt } = this.#record;
-    if (readyMs !== undefined) return clock.monotonic() - readyMs;
-    return readyAt === null ? 0 : clock.now() - Date.parse(readyAt);
+    this.dispatch({ type: 'kernel-ended', exit, ranMs: run.ranMs(this.environment.clock, this.#record) });
   }
 
   #workloadEnded(run: Run, exit: InstanceExit): void {

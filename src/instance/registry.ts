@@ -46,8 +46,9 @@ export class Registry {
     const isTaken = (name: string) => this.#entries.has(name) || this.#reserved.has(name);
     const name = wanted ?? generateName(isTaken, random);
     const holder = this.#entries.get(name);
-    if (holder?.instance.record.spec.attached && ['stopping', 'exited'].includes(holder.instance.state))
-      await holder.gone;
+    const { record, state, client } = holder?.instance ?? {};
+    const isEnding = client?.hasLeft || state === 'stopping' || state === 'exited';
+    if (record?.spec.attached && isEnding) await holder!.gone;
     if (isTaken(name)) {
       throw new PolykernelError('conflict', `the name ${name} is taken`, {
         field: 'name',

@@ -1,5 +1,6 @@
 /** One run of an instance: from the start of its kernel to its end. */
 import type { Kernel } from '../driver/index.ts';
+import type { Clock } from '../sys/clock.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { Carried } from './carried.ts';
 import type { Workload } from './workload.ts';
@@ -29,6 +30,12 @@ export class Run {
   /** Aborted when the boot is cancelled. */
   get signal(): AbortSignal {
     return this.#abort.signal;
+  }
+
+  /** How long it was ready, in milliseconds; 0 when it never was. `readyAt`: what the record says of that. */
+  ranMs(clock: Clock, { readyAt }: { readyAt: string | null }): number {
+    if (this.readyMs !== undefined) return clock.monotonic() - this.readyMs;
+    return readyAt === null ? 0 : clock.now() - Date.parse(readyAt);
   }
 
   /** Does `work`, which boots or finds the kernel; whatever else is asked of it waits for that. */

@@ -205,14 +205,16 @@ export class Supervisor<P = unknown> implements Instances {
     try {
       await changedAll(this.#providers, updates);
     } finally {
-      for (const { instance, record } of updates) if (record.former) this.#forgetFormer(instance);
+      for (const { instance, record } of updates) if (record.former) this.#forgetFormer(instance.name);
     }
   }
 
-  #forgetFormer(instance: Instance): void {
-    if (this.#ending || this.#registry.find(instance.name)?.isErased !== false) return;
-    instance.replaceRecord({ ...instance.record, former: null });
-    this.#records.save(instance.record);
+  #forgetFormer(name: string): void {
+    const entry = this.#registry.find(name);
+    if (this.#ending || entry?.isErased !== false) return;
+    const record = { ...entry.instance.record, former: null };
+    this.#records.save(record); // one that is over goes with the next line
+    entry.instance.replaceRecord(record);
   }
 
   async repin(name: string): Promise<void> {
@@ -303,23 +305,21 @@ export class Supervisor<P = unknown> implements Instances {
       ids: new Set(this.list().map(({ record }) => record.id)),
       names: new Set(this.#registry.names()),
     });
-    const isEnding = () => this.#ending;
-    return takeUp(
-      { ...this.#options, providers: this.#providers, owners, isEnding },
-      {
-        add: (record) => {
-          this.#records.found(record);
-          const entry = this.#add(record);
-          if (record.spec.attached) this.#expectClient(entry, CARRIED_MS);
-        },
-        settled: ({ spec }) => this.#forgetFormer(this.get(spec.name)),
-        adopt: ({ spec: { name } }, alive) => {
-          const entry = this.#registry.get(name);
-          const adopted = entry.instance.adopt(alive).catch((error) => this.#complain(`taking over ${name}`, error));
-          return adopted.then(() => this.#eraseIfDone(entry));
-        },
+    const options = { ...this.#options, providers: this.#providers, owners, isEnding: () => this.#ending };
+    return takeUp(options, {
+      add: (record) => {
+        this.#records.found(record);
+        const entry = this.#add(record);
+        if (record.spec.attached) this.#expectClient(entry, CARRIED_MS);
       },
-    );
+      settled: ({ spec }) => this.#forgetFormer(spec.name),
+      adopt: async ({ spec: { name } }, alive) => {
+        const entry = this.#registry.find(name);
+        if (entry?.isErased !== false) return;
+        await entry.instance.adopt(alive).catch((error) => this.#complain(`taking over ${name}`, error));
+        await this.#eraseIfDone(entry);
+      },
+    });
   }
 
   /** Ends removals that are under way and lets go of all kernels; they run on. Without `farewell` nothing more is written, as after SIGKILL. */
@@ -413,10 +413,10 @@ export class Supervisor<P = unknown> implements Instances {
   #expectClient(entry: Entry, patienceMs: number): void {
     const { instance } = entry;
     instance.onChange(() => {
-      if (instance.state === 'exited' && instance.hasClient) void this.#erase(entry);
+      if (instance.state === 'exited' && instance.client !== undefined) void this.#erase(entry);
     });
     this.#options.clock.after(patienceMs, () => {
-      if (this.#ending || instance.hasClient || this.#registry.find(instance.name) === undefined) return;
+      if (this.#ending || instance.client !== undefined || this.#registry.find(instance.name) === undefined) return;
       this.remove(instance.name, true).catch((error) => this.#complain(`removing ${instance.name}`, error));
     });
   }

@@ -91,7 +91,7 @@ export function startConfined(task: ConfinedTask): ConfinedRun {
   let unheard = HEARD_BYTES;
   const watch = setInterval(() => {
     unheard = HEARD_BYTES;
-    child.stderr!.resume();
+    child.stderr?.resume();
     try {
       checkSpace(task);
       if (wasShort()) stop(wantOfMemory(task));
@@ -102,10 +102,10 @@ export function startConfined(task: ConfinedTask): ConfinedRun {
   const onAbort = () => stop(task.signal?.reason);
   task.signal?.addEventListener('abort', onAbort, { once: true });
   let said = '';
-  child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     said = (said + text).slice(-SAID_BYTES);
     unheard -= text.length;
-    if (unheard <= 0) child.stderr!.pause();
+    if (unheard <= 0) child.stderr?.pause();
   });
   const fed = feed(task, child, stop);
   const release = async () => {

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { FakeDriver, fakeKernels, killFakeKernel } from '../../src/driver/fake/driver.ts';
+import { FakeDriver, fakeGuest, fakeKernels, killFakeKernel } from '../../src/driver/fake/driver.ts';
 import { NotGone } from '../../src/driver/index.ts';
 import { PolykernelError } from '../../src/sys/errors.ts';
 import { eventually, startDaemon, testRegistry, untilState } from '../support/harness.ts';
@@ -225,6 +225,58 @@ describe('life cycle', () => {
       await test.client.remove('web');
     },
   );
+
+  it.each(['in the foreground', 'by policy'])(
+    'a first start that comes to nothing is not made again %s, and its cause is told',
+    async (how) => {
+      const clock = new ManualClock();
+      const test = await startDaemon({ clock });
+      const cause = new PolykernelError('conflict', 'the volume is refused', { field: 'volumes' });
+      const left = new NotGone('process 7 does not die', { value: 7, hint: '', cause });
+      const started = vi.spyOn(FakeDriver.prototype, 'start').mockRejectedValue(left);
+      const destroyed = vi.spyOn(FakeDriver.prototype, 'destroy').mockRejectedValue(left);
+      onTestFinished(() => void vi.restoreAllMocks());
+      const attached = how === 'in the foreground';
+      const policy = attached ? { attached } : ({ restart: 'always' } as const);
+      await test.create({ name: 'web', command: ['sleep'], ...policy });
+      const message = 'the volume is refused; process 7 does not die';
+      if (attached) {
+        const { exited } = await test.client.attach('web');
+        expect(await exited).toMatchObject({ reason: 'failed', message });
+      }
+      await untilState(test, 'web', 'stuck');
+      const { id } = await test.client.inspect('web');
+      const ended = test.daemon.supervisor.get('web');
+      destroyed.mockRestore();
+      await eventually(() => {
+        clock.advance(2_000);
+        return ended.state === 'exited';
+      });
+      expect(ended.record).toMatchObject({ id, machine: { exit: { reason: 'failed', message } } });
+      if (attached) await eventually(() => test.daemon.supervisor.find('web') === undefined);
+      expect(started).toHaveBeenCalledOnce();
+    },
+  );
+
+  it('waits with a name for the last words of one in the foreground whose client is gone', async () => {
+    const clock = new ManualClock();
+    const test = await startDaemon({ clock });
+    const { id } = await test.create({ name: 'web', command: ['sleep'], attached: true });
+    const process = await test.client.attach('web');
+    await process.started;
+    // It hears nothing.
+    fakeGuest(fakeKernels(test.home)[0]!)!.pause();
+    process.close();
+    const left = test.daemon.supervisor.get('web');
+    await eventually(() => left.client?.hasLeft === true);
+    expect(left.state).toBe('running');
+    const next = test.daemon.supervisor.create({ name: 'web', driver: 'fake', command: ['true'], start: false });
+    await eventually(() => {
+      clock.advance(2_000);
+      return left.state === 'exited';
+    });
+    expect((await next).record.id).not.toBe(id);
+  });
 
   it('refuses a name that is taken and makes names up', async () => {
     const test = await startDaemon();

@@ -2,7 +2,7 @@
 import { connect } from '../../client/index.ts';
 import type { Command } from '../kit/command.ts';
 import { complain, Progress } from '../kit/output.ts';
-import { join, terminalSize } from '../kit/terminal.ts';
+import { forwardSignals, join, terminalSize } from '../kit/terminal.ts';
 import { ENV_OPTIONS, explainEnd, givenEnvironment, isDeaf, readEnvFiles, userOption } from './guest-command.ts';
 import { asOneOutput, isOneOutput, isUnknown } from './one-output.ts';
 
@@ -49,11 +49,16 @@ export const command: Command = {
     const streams = { waits: complain, revive: () => connect(), phase: (text: string) => progress.say(text) };
     const remote = await asOneOutput(!tty && !detached && isOneOutput(), async (wish) => {
       const remote = await client.exec(name!, { ...request, ...wish }, streams);
-      // Why it never ran otherwise is for `exited` to tell.
-      if (wish.merged)
-        await remote.started.catch((error) => {
-          if (isUnknown(error)) throw error;
-        });
+      if (!wish.merged) return remote;
+      const undo = forwardSignals(remote, { tty: false });
+      try {
+        await remote.started;
+      } catch (error) {
+        // Why it never ran otherwise is for `exited` to tell.
+        if (isUnknown(error)) throw error;
+      } finally {
+        undo();
+      }
       return remote;
     });
     const clear = () => progress.clear();

@@ -80,9 +80,12 @@ async function* plainly(pieces: AsyncIterable<string | Uint8Array>): AsyncGenera
 
 /**
  * Signals go to the guest's process. One that would end it lets go of one that has not begun, is a command of ours, or is found to be deaf; the
- * third lets go in any case.
+ * third lets go in any case. Returns what ends that.
  */
-function forwardSignals(remote: RemoteProcess, { tty, plain = false, isDeaf }: TerminalOptions): () => void {
+export function forwardSignals(
+  remote: RemoteProcess,
+  { tty, plain = false, isDeaf }: Omit<TerminalOptions, 'stdin'>,
+): () => void {
   const names = tty ? USER : [...USER, ...ENDING];
   let hasBegun = false;
   let insisted = 0;

@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { GuestLink } from '../../guest/index.ts';
 import type { KernelImage } from '../../image/contract.ts';
+import { PolykernelError } from '../../sys/errors.ts';
 import type { Identity } from '../../sys/identity.ts';
+import { NotGone } from '../driver.ts';
 import type { Bind } from '../jail/jail.ts';
 import { removeLimits } from '../jail/limits.ts';
 import { connectShim, killShim } from '../shim/shim.ts';
@@ -45,6 +47,16 @@ export interface TemplateRequest {
  * Rejects as Driver.start() does; then no process is left.
  */
 export async function buildTemplate(directory: string, request: TemplateRequest, signal: AbortSignal): Promise<void> {
+  try {
+    await build(directory, request, signal);
+  } catch (error) {
+    if (!(error instanceof NotGone)) throw error;
+    // Of the kernel that is to be cloned nothing runs.
+    throw new PolykernelError('internal', `the template: ${error.message}`, { hint: error.hint, cause: error });
+  }
+}
+
+async function build(directory: string, request: TemplateRequest, signal: AbortSignal): Promise<void> {
   const { image, identity, machine, readyTimeoutMs } = request;
   const [run, empty] = [join(directory, 'run'), join(directory, 'empty')];
   const [ram, state] = [join(directory, 'ram'), join(directory, 'state')];

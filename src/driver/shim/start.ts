@@ -2,7 +2,7 @@
 
 import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
 import { formatDuration } from '../../sys/units.ts';
-import type { LaunchSpec } from '../driver.ts';
+import { type LaunchSpec, NotGone } from '../driver.ts';
 import { removeLimits } from '../jail/limits.ts';
 import { InstanceGroups } from './instance-groups.ts';
 import { explainExit } from './kernel.ts';
@@ -73,21 +73,32 @@ export async function startFailure(
   // A lost line is only the first sign: the exit status says more, and comes within milliseconds.
   const isLineLoss = error instanceof PolykernelError && error.code === 'kernel-died';
   const ended = isLineLoss && !why.signal.aborted && !why.timeout.aborted ? await soonEnd(directory) : undefined;
-  await killShim(directory);
+  const cause = () => startError(spec, ended ?? error, why);
+  try {
+    await killShim(directory);
+  } catch (left) {
+    if (!(left instanceof NotGone)) throw left;
+    const { message, value, hint } = left;
+    throw new NotGone(message, { value, hint, cause: await cause() });
+  }
   if (spec.id !== undefined) await new InstanceGroups().remove(spec.id);
   await removeLimits(directory);
+  return await cause();
+}
+
+async function startError(
+  { directory, name, readyTimeoutMs }: Pick<LaunchSpec, 'directory' | 'name' | 'readyTimeoutMs'>,
+  error: unknown,
+  why: { signal: AbortSignal; timeout: AbortSignal },
+): Promise<unknown> {
   if (why.signal.aborted) return why.signal.reason;
   if (why.timeout.aborted) {
-    const patience = formatDuration(spec.readyTimeoutMs);
-    return new PolykernelError(
-      'not-ready',
-      `${spec.name} was not ready within ${patience}${await consoleNote(directory)}`,
-      {
-        hint: 'Give it longer with --ready-timeout, or look at what its console says.',
-      },
-    );
+    const patience = formatDuration(readyTimeoutMs);
+    return new PolykernelError('not-ready', `${name} was not ready within ${patience}${await consoleNote(directory)}`, {
+      hint: 'Give it longer with --ready-timeout, or look at what its console says.',
+    });
   }
-  return ended ?? asPolykernelError(error, `starting ${spec.name}`);
+  return asPolykernelError(error, `starting ${name}`);
 }
 
 /** The error of a kernel that ends within a moment; undefined when it goes on running. */
