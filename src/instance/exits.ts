@@ -79,7 +79,6 @@ export function exitOfKernel(exit: KernelExit, at: string): InstanceExit {
   }
 }
 
-/** A start that failed. */
 /** A start that failed, and what was started is not proven to be gone. */
 export function exitOfStuckStart(left: PolykernelError, name: string, at: string): InstanceExit {
   if (left.cause === undefined) return exitOfFailedStart(left, at);
@@ -87,6 +86,7 @@ export function exitOfStuckStart(left: PolykernelError, name: string, at: string
   return { ...exit, message: `${exit.message}; ${left.message}` };
 }
 
+/** A start that failed. */
 export function exitOfFailedStart(error: PolykernelError, at: string): InstanceExit {
   const reasons: Partial<Record<PolykernelError['code'], InstanceExit['reason']>> = {
     'not-ready': 'not-ready',
