@@ -12,7 +12,7 @@ import { interleaved } from './timing.ts';
 
 const BYTES = 50_000_000;
 const MEMORY_BYTES = 512 * 2 ** 20;
-const ROUNDS = 3;
+const ROUNDS = 5;
 const rate = (ms: number) => BYTES / 1e6 / (ms / 1000);
 
 /** Of each driver: in and out, in MB/s, from one client. */
@@ -24,14 +24,18 @@ export const guestStreams = (progress: (text: string) => void): Promise<Row[]> =
 
 function umlStreams(client: Client, progress: (text: string) => void): Promise<Row[]> {
   progress('uml: streams');
-  return withGuest(client, 'uml', async (run, data) => {
+  return withGuest(client, 'uml', async (run, data, directory) => {
     const seen = await interleaved(ROUNDS, {
       copyIn: async () => {
         await run('echo 1 > /proc/sys/vm/drop_caches'); // else it is a copy of what the guest has already
         return run('cp /v/data /tmp/copy');
       },
       in: () => run('cat > /tmp/copy', data),
-      copyOut: () => run('cp /tmp/copy /v/out'),
+      copyOut: async () => {
+        const ms = await run('cp /tmp/copy /v/out');
+        await rm(join(directory, 'out')); // else the host writes it to its disk meanwhile
+        return ms;
+      },
       out: () => run('cat /tmp/copy'),
     });
     const row = (way: 'in' | 'out', peerMs: number) =>
@@ -104,7 +108,7 @@ type Run = (command: string, input?: Uint8Array) => Promise<number>;
 async function withGuest<T>(
   client: Client,
   driver: 'uml' | 'qemu',
-  work: (run: Run, data: Uint8Array) => Promise<T>,
+  work: (run: Run, data: Uint8Array, directory: string) => Promise<T>,
 ): Promise<T> {
   const directory = await mkdtemp(join(tmpdir(), 'pk-streams-'));
   const data = Buffer.alloc(BYTES, 'some data ');
@@ -115,19 +119,23 @@ async function withGuest<T>(
     const command = ['sleep', '100000'];
     await client.create({ name, driver, volumes, memoryBytes: MEMORY_BYTES, command, start: false });
     await client.start(name);
-    return await work(async (command, input = Buffer.alloc(0)) => {
-      const remote = await client.exec(name, { command: ['sh', '-c', command], cwd: '/', user: '0' });
-      const began = performance.now();
-      remote.stdin.on('error', () => {});
-      remote.stdin.end(input);
-      // As of a raw port: as it comes, and it is not put together.
-      const ended = once(remote.stdout.resume(), 'end');
-      remote.stderr.resume();
-      const { exitCode } = await remote.exited;
-      await ended;
-      if (exitCode !== 0) throw new Error(`${command}: ${exitCode}`);
-      return performance.now() - began;
-    }, data);
+    return await work(
+      async (command, input = Buffer.alloc(0)) => {
+        const remote = await client.exec(name, { command: ['sh', '-c', command], cwd: '/', user: '0' });
+        const began = performance.now();
+        remote.stdin.on('error', () => {});
+        remote.stdin.end(input);
+        // As of a raw port: as it comes, and it is not put together.
+        const ended = once(remote.stdout.resume(), 'end');
+        remote.stderr.resume();
+        const { exitCode } = await remote.exited;
+        await ended;
+        if (exitCode !== 0) throw new Error(`${command}: ${exitCode}`);
+        return performance.now() - began;
+      },
+      data,
+      directory,
+    );
   } finally {
     await client.remove(name, { force: true }).catch(() => {});
     await rm(directory, { recursive: true, force: true });

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { encode } from '../../src/devicetree/index.ts';
 import { baselineTree } from '../../src/devicetree/multikernel/index.ts';
-import type { Kernel, LaunchSpec } from '../../src/driver/index.ts';
+import { type Kernel, type LaunchSpec, NotGone } from '../../src/driver/index.ts';
 import { MultikernelDriver } from '../../src/driver/multikernel/driver.ts';
 import { readShimProcess } from '../../src/driver/shim/process.ts';
 import { collect } from '../support/collect.ts';
@@ -23,6 +23,7 @@ import { canServe } from '../support/silent-mount.ts';
 
 /** In the pool from the beginning: for kernels that own nothing, and one to move to. */
 const FREE = [6, 8, 10, 12];
+const DEADLINE_MS = 120_000;
 const LOGICAL = { first: 1, second: 2, free: 6 };
 
 const home = mkdtempSync(join(tmpdir(), 'pk-mk-test-'));
@@ -197,6 +198,40 @@ describe.skipIf(!canServe())('a kernel beside the host’s', () => {
       expect(found).toMatchObject({ reason: 'died' });
       expect(await emulator.state()).toMatchObject({ instances: [], guests: [] });
       await emulator.deafen(false);
+    });
+  });
+
+  it('that does not let go of what it has is not gone, and its start tells why it was to end', async () => {
+    const deaf = { force: () => Promise.reject(Object.assign(new Error(), { errno: 'EINVAL' })) };
+    const host = { ...emulator.host, calls: { ...emulator.host.calls, ...deaf } };
+    const driver = new MultikernelDriver({ host, cache: home });
+    const directory = mkdtempSync(join(home, 'launch-'));
+    const spec = launchSpec({ directory, image: await image(), root, name: 'own', readyTimeoutMs: DEADLINE_MS });
+    const stop = new AbortController();
+    await emulator.deafen(true);
+    const start = driver.start(spec, stop.signal);
+    await vi.waitUntil(async () => (await emulator.state()).guests.length > 0, { timeout: DEADLINE_MS });
+    stop.abort(new Error('not any more'));
+    const error: unknown = await start.catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(NotGone);
+    expect(error).toMatchObject({ message: expect.stringContaining('by force'), cause: { message: 'not any more' } });
+    expect((await emulator.state()).instances).toMatchObject([{ status: 'active' }]);
+    // Whoever looks again comes to the same, until it can be stopped.
+    await expect(driver.attach(spec)).rejects.toThrow(/by force/);
+    await emulator.deafen(false);
+    await new MultikernelDriver({ host: emulator.host, cache: home }).destroy(directory, spec.id);
+    expect((await emulator.state()).instances).toEqual([]);
+  });
+
+  it('has not ended while the host kernel keeps what it had', async () => {
+    await withKernel(emulator, async (kernel) => {
+      const [instance] = (await emulator.state()).instances;
+      await emulator.ends(instance!.id, 'failed');
+      expect(await kernel.unproven).toContain('has failed');
+      expect((await emulator.state()).instances).toHaveLength(1);
+      await emulator.ends(instance!.id, 'loaded');
+      expect(await kernel.exited).toMatchObject({ reason: 'died' });
+      expect((await emulator.state()).instances).toEqual([]);
     });
   });
 

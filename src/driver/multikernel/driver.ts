@@ -12,10 +12,10 @@ import { closeSync, copyFileSync, openSync, rmSync, statSync, writeSync } from '
 import { join } from 'node:path';
 import type { Check } from '../../core/check.ts';
 import { GuestLink, rootOps } from '../../guest/index.ts';
-import { PolykernelError } from '../../sys/errors.ts';
+import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
 import { cacheDirectory, nativeBinary } from '../../sys/paths.ts';
 import { checkLaunch } from '../check.ts';
-import type { Driver, Kernel, KernelExit, LaunchSpec, Leave } from '../driver.ts';
+import { type Driver, type Kernel, type KernelExit, type LaunchSpec, type Leave, NotGone } from '../driver.ts';
 import { attachSignal } from '../leave.ts';
 import { endOfLaunch } from '../shim/kernel.ts';
 import { askMonitor, connectShim, consoleLogPath, killShim, launchShim, shimStatus } from '../shim/shim.ts';
@@ -117,9 +117,14 @@ export class MultikernelDriver implements Driver {
     } catch (error) {
       guest.destroy();
       // First what keeps it running: what is left of it is its own.
-      await machine.host.turns.run(() => machine.giveBack(spec.directory)).catch(() => {});
+      const left = await machine.host.turns
+        .run(() => machine.giveBack(spec.directory))
+        .catch((reason: unknown) => reason);
       rmSync(join(spec.directory, INITRAMFS), { force: true });
-      throw await startFailure(spec, error, { signal, timeout });
+      const cause = await startFailure(spec, error, { signal, timeout });
+      if (left === undefined) throw cause;
+      const { message, hint } = asPolykernelError(left, 'giving back what it had of the machine');
+      throw new NotGone(message, { value: spec.name, hint, cause });
     } finally {
       watch.abort();
     }
@@ -211,7 +216,7 @@ export class MultikernelDriver implements Driver {
     record: LaunchRecord,
     { pid, guest }: { pid: number; guest: GuestLink },
   ): Kernel {
-    const giveBack = () => machine.host.turns.run(() => machine.giveBack(spec.directory)).catch(() => {});
+    const giveBack = () => machine.host.turns.run(() => machine.giveBack(spec.directory));
     return new SpawnKernel({ spec, pid, guest, record, giveBack, part: machine });
   }
 }

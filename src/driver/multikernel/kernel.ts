@@ -15,7 +15,7 @@ export interface SpawnOptions {
   guest: GuestLink;
   part: MachinePart;
   record: LaunchRecord;
-  /** Gives back what it had of the machine, once it has ended. */
+  /** Gives back what it had of the machine, once it has ended; rejects while its CPUs or its memory may still be used. */
   giveBack: () => Promise<void>;
 }
 
@@ -53,7 +53,7 @@ export class SpawnKernel extends ShimKernel {
   }
 
   protected override async afterEnd(exit: KernelExit): Promise<KernelExit> {
-    await this.#options.giveBack();
+    await this.untilProven(this.#options.giveBack);
     if (exit.reason !== 'stopped' || exit.message !== 'the guest powered itself off') return exit;
     // That its CPUs are parked is all that the host kernel says: why, its console does, or nobody.
     const said = await readConsoleTail(this.directory, LAST_WORDS_BYTES);

@@ -118,12 +118,13 @@ export class MachinePart {
     }
   }
 
-  /** Ends the instance and gives back what nobody uses any more. May be called at any time, more than once. */
+  /** Ends the instance and gives back what it had. May be called at any time, more than once. Rejects while some of it may be used yet. */
   async giveBack(directory: string): Promise<void> {
     await this.instance.end();
     await this.memory.release();
     this.#pool.dropStrays(this.instance.name);
-    await this.#pool.drain();
     removeRecord(directory);
+    // What stays in the pool nobody uses: it goes with a later end.
+    await this.#pool.drain().catch(() => {});
   }
 }

@@ -29,7 +29,7 @@ import { noteJail } from './fence.ts';
 import { InstanceGroups } from './instance-groups.ts';
 import { findThreads, type HostThread, type LaunchThreads } from './launch-threads.ts';
 import { makeGroups, moveThreads, realPlacement, type Target } from './placement.ts';
-import { readShimProcess, untilGone } from './process.ts';
+import { readShimProcess, untilGone, untilProven } from './process.ts';
 import { awaitProgramExit, connectShim, killShim, type ProgramExit, readConsoleTail, type ShimStatus } from './shim.ts';
 import { signalName } from './signals.ts';
 import { UsageReader } from './usage.ts';
@@ -189,6 +189,11 @@ export abstract class ShimKernel implements Kernel {
     return exit;
   }
 
+  /** Repeats what proves the end, until it has or the kernel is let go of. */
+  protected untilProven(prove: () => Promise<void>): Promise<void> {
+    return untilProven(prove, this.tellUnproven, this.watcher.signal);
+  }
+
   /** What the console says of the panic that was seen in another way. */
   protected async panicText(): Promise<string> {
     return findPanic(await readConsoleTail(this.directory, PANIC_TAIL_BYTES)) ?? SILENT_PANIC;
@@ -227,6 +232,7 @@ export abstract class ShimKernel implements Kernel {
     const { reason, message } = explained;
     if (reason !== 'stopped') this.say({ sign: reason, text: message });
     const ended = await this.afterEnd(explained);
+    if (this.detached) return await new Promise<never>(() => {});
     await new InstanceGroups().remove(this.id);
     await removeLimits(this.directory);
     this.letGo(() =>

@@ -1,6 +1,7 @@
 /** Which process is the shim of a launch directory, and whether anything of the launch still runs. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { findProcess } from '../../core/background.ts';
 import { commandLine, isAlive, type ProcessId } from '../../core/process-id.ts';
 import { processStartTime } from '../../sys/process.ts';
@@ -10,6 +11,7 @@ import { jailLeft } from './fence.ts';
 
 export const SHIM_PID_FILE = 'shim.pid';
 const POLL_MS = 5;
+const PROOF_AGAIN_MS = 1_000;
 /** Of a jail with many volumes: the host's kernel starts no program with more (a quarter of a stack of 8 MiB). */
 const JAIL_COMMAND_BYTES = 2 ** 21;
 /** Ids above those that systemd gives to containers and users; kernels of root's daemons have theirs there. */
@@ -38,6 +40,22 @@ export function untilEnded(directory: string, deadlineMs: number): Promise<void>
   return untilNone(() => readShimProcess(directory)?.pid ?? jailLeft(directory), directory, deadlineMs);
 }
 
+/** Repeats `prove` until it does not reject: what stands in its way goes to `onStuck`. Gives up when `signal` says so, and resolves. */
+export async function untilProven(
+  prove: () => Promise<void>,
+  onStuck: (message: string) => void,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  while (signal?.aborted !== true) {
+    try {
+      return await prove();
+    } catch (error) {
+      onStuck((error as Error).message);
+      await delay(PROOF_AGAIN_MS, undefined, { signal }).catch(() => {});
+    }
+  }
+}
+
 async function untilNone(find: () => number | undefined, directory: string, deadlineMs: number): Promise<void> {
   const deadline = performance.now() + deadlineMs;
   for (;;) {
@@ -49,7 +67,7 @@ async function untilNone(find: () => number | undefined, directory: string, dead
         hint: `Look at /proc/${left}/status and /proc/${left}/cgroup: in state D it waits for the host's hardware, or somebody has frozen it or what is below it.`,
       });
     }
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    await delay(POLL_MS);
   }
 }
 

@@ -14,7 +14,7 @@ import { withOpenUmask } from '../../sys/process.ts';
 import { plainText } from '../../sys/text.ts';
 import type { NetworkPort } from '../network-port.ts';
 import { killJail, noteJail } from './fence.ts';
-import { readShimProcess, SHIM_PID_FILE, untilEnded, untilGone } from './process.ts';
+import { readShimProcess, SHIM_PID_FILE, untilEnded, untilGone, untilProven } from './process.ts';
 import { signalName } from './signals.ts';
 
 const SOCKET = 'shim.sock';
@@ -28,7 +28,6 @@ const START_DEADLINE_MS = 10_000;
 const KILL_DEADLINE_MS = 10_000;
 /** How long a jail whose outer process has ended may take, until it is told that it does not end. */
 const FENCE_DEADLINE_MS = 5_000;
-const FENCE_AGAIN_MS = 1_000;
 /** What a VMM answers is shown to people: longer ones are cut. */
 const MAX_REPLY = 1024;
 
@@ -330,18 +329,11 @@ export async function awaitProgramExit(
   }
   if (signal?.aborted) return undefined;
   const exit = readProgramExit(directory);
-  for (;;) {
-    try {
-      // Nobody waited for what a killed shim took along.
-      if (exit === undefined) await untilGone(directory, undefined, FENCE_DEADLINE_MS);
-      else await untilEnded(directory, FENCE_DEADLINE_MS);
-      return exit;
-    } catch (error) {
-      if (signal?.aborted) return undefined;
-      onStuck((error as Error).message);
-      await new Promise((resolve) => setTimeout(resolve, FENCE_AGAIN_MS));
-    }
-  }
+  // Nobody waited for what a killed shim took along.
+  const gone = () =>
+    exit === undefined ? untilGone(directory, undefined, FENCE_DEADLINE_MS) : untilEnded(directory, FENCE_DEADLINE_MS);
+  await untilProven(gone, onStuck, signal);
+  return signal?.aborted === true ? undefined : exit;
 }
 
 /**
