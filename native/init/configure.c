@@ -70,6 +70,7 @@ static int configure_step(const char *key, char *value)
 	if (!strcmp(key, "own-name")) return own_name(value);
 	if (!strcmp(key, "modules-room")) return modules_room(value);
 	if (!strcmp(key, "modules")) return modules_show(value);
+	if (!strcmp(key, "lend-modprobe")) return lend_modprobe(), 0;
 	if (!strcmp(key, "channel")) return add_channel(value);
 	if (!strcmp(key, "line-memory")) return port_share(value);
 	if (!strcmp(key, "address")) return set_address(value);

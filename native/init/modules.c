@@ -66,11 +66,8 @@ int modules_room(char *spec)
 	return error == ENOTDIR ? 0 : error;
 }
 
-/* For what the kernel wants by itself, where the root has nothing to load it with. */
-static void lend_modprobe(void)
-{
-	if (access("/sbin/modprobe", X_OK)) write_file("/proc/sys/kernel/modprobe", "/run/pk/bin/pk-modprobe"); /* which some kernels do not have */
-}
+/* For what the kernel wants by itself, where the root has nothing to load it with. Some kernels want nothing. */
+void lend_modprobe(void) { write_file("/proc/sys/kernel/modprobe", "/run/pk/bin/pk-modprobe"); }
 
 /* SOURCE and VERSION: shows the modules where there is room for them. */
 int modules_show(char *spec)
@@ -78,7 +75,7 @@ int modules_show(char *spec)
 	char *field[3], place[PATH_MAX], list[PATH_MAX + sizeof LIST], bind[2 * PATH_MAX];
 	struct stat st;
 	if (split_fields(spec, FIELD, field, 3) < 2) return EINVAL;
-	lend_modprobe();
+	if (access("/sbin/modprobe", X_OK)) lend_modprobe();
 	snprintf(place, sizeof place, "/lib/modules/%s", field[1]);
 	snprintf(list, sizeof list, "%s/" LIST, place);
 	if (stat(place, &st) || !S_ISDIR(st.st_mode) || !stat(list, &st)) return 0;

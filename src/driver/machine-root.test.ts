@@ -44,7 +44,7 @@ describe('room for modules', () => {
     writeFileSync(join(root, 'sbin/modprobe'), '', { mode: 0o755 });
     return root;
   };
-  const room = async (root: string) => (await machineRoot('6.1.0', root)).modulesRoom;
+  const room = async (root: string) => (await machineRoot('6.1.0', root)).modules?.room;
   const asRoot = it.runIf(process.getuid?.() === 0);
 
   asRoot('is below /usr/lib where /lib leads there, and else below /lib, with the modes that are there', async () => {
@@ -61,7 +61,7 @@ describe('room for modules', () => {
       'lib/modules',
       'lib/modules/6.1.0',
     ]);
-    expect((await machineRoot(undefined, merged)).modulesRoom).toBeUndefined();
+    expect((await machineRoot(undefined, merged)).modules).toBeUndefined();
   });
 
   asRoot('is none where there are modules of that kernel, and not where only headers are', async () => {
@@ -77,8 +77,16 @@ describe('room for modules', () => {
     chownSync(join(another, 'usr/lib'), 1000, 1000);
     const file = rootWith('directory');
     writeFileSync(join(file, 'lib/modules'), '');
-    const without = rootWith('link');
-    rmSync(join(without, 'sbin/modprobe'));
-    for (const root of [another, file, without, newRoot()]) expect(await room(root)).toBeUndefined();
+    const closed = rootWith('link');
+    chmodSync(join(closed, 'sbin/modprobe'), 0o644);
+    for (const root of [another, file, closed]) expect(await room(root)).toBeUndefined();
+  });
+
+  asRoot('is told with whether there is a program that loads them', async () => {
+    const root = rootWith('link');
+    const { modules } = await machineRoot('6.1.0', root);
+    expect(modules?.hasLoader).toBe(true);
+    rmSync(join(root, 'sbin/modprobe'));
+    expect((await machineRoot('6.1.0', root)).modules).toEqual({ ...modules, hasLoader: false });
   });
 });

@@ -5,7 +5,7 @@
 import { constants } from 'node:fs';
 import { access, lstat, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { KnownRoot } from '../guest/index.ts';
+import type { KnownModules, KnownRoot } from '../guest/index.ts';
 import { closePatiently, openPatiently, patiently } from '../sys/patience.ts';
 
 /** Fits into the smallest message that an agent takes. */
@@ -17,11 +17,11 @@ const PATIENCE_MS = 500;
 
 /** `modulesOf`: the release of the kernel whose modules are to be shown; undefined: none are. Never rejects. */
 export async function machineRoot(modulesOf: string | undefined, root = '/'): Promise<KnownRoot> {
-  const [known, modulesRoom] = await Promise.all([
+  const [known, modules] = await Promise.all([
     hosts(join(root, 'etc/hosts')),
-    modulesOf === undefined ? undefined : roomFor(modulesOf, root),
+    modulesOf === undefined ? undefined : modulesIn(modulesOf, root),
   ]);
-  return { hosts: known, modulesRoom };
+  return { hosts: known, modules };
 }
 
 /** undefined where it is long, no text, or not everybody's to read: the guest is to look itself. */
@@ -36,33 +36,42 @@ async function hosts(path: string): Promise<string | undefined> {
 }
 
 /** The same; in turn with who asks the file system that the modules lie in. */
-async function roomFor(release: string, root: string): Promise<KnownRoot['modulesRoom']> {
+async function modulesIn(release: string, root: string): Promise<KnownModules | undefined> {
   const above = join(root, 'usr/lib/modules');
-  return await patiently(above, () => modulesRoom(root, release), PATIENCE_MS).catch(() => undefined);
+  return await patiently(above, () => lookAtModules(root, release), PATIENCE_MS).catch(() => undefined);
 }
 
 /**
- * undefined where something is not as in most systems: the guest is to look itself, and lends its kernel a modprobe where there is
- * none. Rejects where something cannot be seen.
+ * undefined where something is not as in most systems: the guest is to look itself. Rejects where something cannot be seen.
  */
-async function modulesRoom(root: string, release: string): Promise<KnownRoot['modulesRoom']> {
-  await access(join(root, 'sbin/modprobe'), constants.X_OK);
+async function lookAtModules(root: string, release: string): Promise<KnownModules | undefined> {
+  const hasLoader = await isProgram(join(root, 'sbin/modprobe'));
   const parts = (await isMerged(root)) ? ['usr', 'usr/lib', 'usr/lib/modules'] : ['lib', 'lib/modules'];
   const place = `${parts.at(-1)}/${release}`;
-  if ((await look(join(root, place, MODULE_LIST))) !== undefined) return [];
+  if ((await look(join(root, place, MODULE_LIST))) !== undefined) return { room: [], hasLoader };
   const room: { path: string; mode: number }[] = [];
   for (const path of [...parts, place]) {
     const there = await look(join(root, path));
     if (there !== undefined && !(there.isDirectory() && there.uid === 0 && there.gid === 0)) return undefined;
     room.push({ path, mode: there === undefined ? 0o755 : there.mode & 0o7777 });
   }
-  return room;
+  return { room, hasLoader };
 }
 
 /** Whether /lib is a link to usr/lib, as in most systems: no other is known. */
 async function isMerged(root: string): Promise<boolean> {
   const path = join(root, 'lib');
   return (await look(path))?.isSymbolicLink() === true && /^\/?usr\/lib$/.test(await readlink(path));
+}
+
+async function isProgram(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.X_OK);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    return false;
+  }
 }
 
 /** undefined where there is nothing. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { identityOps, type KnownRoot, networkSteps, rootOps } from './boot.ts';
+import { identityOps, type KnownModules, networkSteps, rootOps } from './boot.ts';
 
 const base = {
   exportMount: { fstype: '9p', source: 'export', data: 'trans=virtio' },
@@ -74,8 +74,8 @@ describe('rootOps', () => {
         path,
         mode: modes[at] ?? 0o755,
       }));
-    const given = (modulesRoom: KnownRoot['modulesRoom']) =>
-      shown({ ...base, volumes, modulesOf: '6.1.0', known: { modulesRoom } });
+    const given = (room: KnownModules['room'], hasLoader = true) =>
+      shown({ ...base, volumes, modulesOf: '6.1.0', known: { modules: { room, hasLoader } } });
     const made = (ops: string[]) => ops.filter((op) => op.includes('usr'));
     expect(made(given(room([])))).toEqual([
       'mkdir /.pk/scratch/upper/usr/lib/modules/6.1.0|755',
@@ -84,7 +84,8 @@ describe('rootOps', () => {
     expect(made(given(room([0o750])))).toHaveLength(3);
     expect(made(given(room([0o750])))[0]).toBe('mkdir /.pk/scratch/upper/usr|750');
     expect(given([]).join('\n')).not.toContain('modules/6.1.0');
-    expect(given(room([])).join('\n')).not.toContain('modules-room');
+    expect(given(room([])).join('\n')).not.toMatch(/modules-room|lend-modprobe/);
+    for (const each of [[], room([])]) expect(given(each, false)).toContain('lend-modprobe ');
   });
 
   it.each([

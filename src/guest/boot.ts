@@ -2,15 +2,22 @@
 import { PolykernelError } from '../sys/errors.ts';
 import type { Pair } from './protocol.ts';
 
+/** What a root has for the modules of its kernel. */
+export interface KnownModules {
+  /**
+   * The directories of root's down to the one that they are to be shown in, by their paths without the first slash, the outermost first;
+   * none where it has such modules itself.
+   */
+  room: readonly { path: string; mode: number }[];
+  /** It has a program that loads them. */
+  hasLoader: boolean;
+}
+
 /** What is known of a root before its guest has it: what is undefined the guest looks for. */
 export interface KnownRoot {
   /** The text of its /etc/hosts. */
   hosts?: string | undefined;
-  /**
-   * The directories of root's down to the one that the modules of its kernel are to be shown in, by their paths without the first
-   * slash, the outermost first, and with a program to load them; none where it has such modules itself.
-   */
-  modulesRoom?: readonly { path: string; mode: number }[] | undefined;
+  modules?: KnownModules | undefined;
 }
 
 interface ShareMount {
@@ -135,12 +142,12 @@ const nested = (above: string, directories: readonly { path: string; mode: numbe
     .filter(({ mode }, index) => mode !== 0o755 || index === directories.length - 1)
     .map(({ path, mode }) => ['mkdir', `${above}/${path}\x1f${mode.toString(8)}`]);
 
-function showModules(source: string, release: string, room: KnownRoot['modulesRoom']): Pair[] {
-  if (room === undefined) return [['modules', `${source}\x1f${release}`]];
-  const place = room.at(-1);
-  return place === undefined
-    ? []
-    : [['mount', ['', source, `/${place.path}`, 'bind,ro,nosuid,nodev', ''].join('\x1f')]];
+function showModules(source: string, release: string, known: KnownModules | undefined): Pair[] {
+  if (known === undefined) return [['modules', `${source}\x1f${release}`]];
+  const lent: Pair[] = known.hasLoader ? [] : [['lend-modprobe', '']];
+  const place = known.room.at(-1);
+  if (place === undefined) return lent;
+  return [...lent, ['mount', ['', source, `/${place.path}`, 'bind,ro,nosuid,nodev', ''].join('\x1f')]];
 }
 
 /** A hosts file with the names that it lacks: localhost, and the machine's own. undefined: it has both. As pk-init's own_name(). */
@@ -206,14 +213,14 @@ export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly s
   ops.push(['mkdir', etc], ['mkdir', `${scratch}/work`]);
   for (const path of input.temporary ?? []) ops.push(['mkdir', `${scratch}/upper${path}\x1f1777`]);
   ops.push(['write', `${etc}/hostname\x1f${input.hostname}\n`], ['write', `${etc}/machine-id\x1f${input.machineId}\n`]);
-  const { hosts, modulesRoom } = input.known ?? {};
+  const { hosts, modules } = input.known ?? {};
   if (hosts === undefined) ops.push(['own-name', [`${lower}/etc/hosts`, `${etc}/hosts`, input.hostname].join('\x1f')]);
   else ops.push(...ownFile(`${etc}/hosts`, namedHosts(hosts, input.hostname)));
   if (modulesOf !== undefined)
     ops.push(
-      ...(modulesRoom === undefined
+      ...(modules === undefined
         ? [['modules-room', [lower, `${scratch}/upper`, modulesOf].join('\x1f')] satisfies Pair]
-        : nested(`${scratch}/upper`, modulesRoom)),
+        : nested(`${scratch}/upper`, modules.room)),
     );
   const layers = `lowerdir=${lower},upperdir=${scratch}/upper,workdir=${scratch}/work`;
   const flags = input.ignoresSetId ? 'nosuid' : '';
@@ -221,7 +228,7 @@ export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly s
   if (input.keepsRun) ops.push(['run-directories', `${NEW_ROOT}/run`]);
   ops.push(['switch-root', NEW_ROOT]);
   // Before the volumes, one of which may be somebody's own modules.
-  if (modulesOf !== undefined) ops.push(...showModules(`${share}/modules`, modulesOf, modulesRoom));
+  if (modulesOf !== undefined) ops.push(...showModules(`${share}/modules`, modulesOf, modules));
 
   for (const { index, target, readOnly } of volumes) {
     if (!/^\/./.test(target) || target.includes('\x1f') || target.split('/').includes('..')) {

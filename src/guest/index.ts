@@ -6,6 +6,7 @@ export {
   type GuestRegion,
   type GuestRoot,
   inodesMost,
+  type KnownModules,
   type KnownRoot,
   networkSteps,
   rootOps,
