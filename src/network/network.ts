@@ -12,7 +12,7 @@ import { isOnVolume } from '../sys/volume-text.ts';
 import { addressOf, BRIDGE_NUMBER, GATEWAY, LAST_NUMBER, NETMASK } from './addresses.ts';
 import { HostNetwork, networkObstacle } from './bridge.ts';
 import type { Forwards } from './forwards.ts';
-import { asBefore, withFreePorts } from './free-port.ts';
+import { checkPublished, HostPorts } from './host-ports.ts';
 import { KeptNamespace } from './kept-namespace.ts';
 import { removeLostNetworks } from './lost-networks.ts';
 import { HOSTS_FILE, NameTeller } from './name-teller.ts';
@@ -20,7 +20,6 @@ import { resolvConf } from './nameservers.ts';
 import { NamedNamespace, networkName } from './namespace.ts';
 import { checkNames, hostsFile, type Named } from './network-names.ts';
 import { NetworkNotes } from './network-notes.ts';
-import { hostText, meets } from './published-port.ts';
 import { Uplink } from './uplink.ts';
 
 const KEEPER_FILE = 'network.keeper';
@@ -75,9 +74,7 @@ export class Network {
   readonly #teller: NameTeller;
   readonly #journal: Journal;
   readonly #mutex = new Mutex();
-  readonly #choosing = new Mutex();
-  /** By id: ports of instances that are not recorded yet. */
-  readonly #chosen = new Map<string, readonly PublishedPort[]>();
+  readonly #ports = new HostPorts();
   readonly #listeners = new Set<() => void>();
   /** The last one given. */
   #lastNumber: number | undefined;
@@ -99,25 +96,14 @@ export class Network {
     this.#isTakingOver = options.isTakingOver;
   }
 
-  /**
-   * Chooses the ports that may be any, of a new instance or of one that has had those of `before`: nobody else is given them. Rejects as
-   * withFreePorts().
-   */
-  async choosePorts({ id, spec }: Pick<Member, 'id' | 'spec'>, before: readonly PublishedPort[] = []): Promise<void> {
-    // Of a change that was refused.
-    this.#chosen.delete(id);
-    if (spec.publish.every(({ hostPort }) => hostPort !== 0)) return;
-    await this.#choosing.run(async () => {
-      const taken = [...this.#members().map((member) => member.spec.publish), ...this.#chosen.values()].flat();
-      this.#chosen.set(id, await withFreePorts(asBefore(spec.publish, before), taken));
-    });
+  /** As HostPorts.choose(). */
+  choosePorts(instance: Pick<Member, 'id' | 'spec'>, before: readonly PublishedPort[] = []): Promise<void> {
+    return this.#ports.choose(instance, before, () => this.#members());
   }
 
   /** What the instance publishes, now that its ports are chosen. */
-  portsOf({ id, spec }: Pick<Member, 'id' | 'spec'>): readonly PublishedPort[] {
-    const chosen = this.#chosen.get(id);
-    this.#chosen.delete(id);
-    return chosen ?? spec.publish;
+  portsOf(instance: Pick<Member, 'id' | 'spec'>): readonly PublishedPort[] {
+    return this.#ports.of(instance);
   }
 
   /** An address for a new instance. Throws `unavailable` where there can be no network, `conflict` for a port or a name that is taken. */
@@ -165,25 +151,7 @@ export class Network {
       const fields = { field: 'network', value: network, hint };
       throw new PolykernelError('unavailable', `the network ${network} cannot be had here: ${reason}`, fields);
     }
-    const twice = publish.find((port, index) => publish.some((each, at) => at < index && meets(each, port)));
-    if (twice !== undefined) {
-      throw new PolykernelError('invalid', `${hostText(twice)}/${twice.protocol} is published twice`, {
-        field: 'publish',
-        value: twice.hostPort,
-        hint: 'Lead one port to it, or use two.',
-      });
-    }
-    for (const member of others) {
-      const clash = member.spec.publish.find((theirs) => publish.some((each) => meets(each, theirs)));
-      if (clash !== undefined) {
-        const port = `${clash.hostPort}/${clash.protocol}`;
-        throw new PolykernelError('conflict', `port ${port} is published by ${member.spec.name} already`, {
-          field: 'publish',
-          value: clash.hostPort,
-          hint: 'Choose another port, or remove that instance.',
-        });
-      }
-    }
+    checkPublished(publish, others);
   }
 
   /** As late as can be the one of a kernel that is gone: others may still know it by that. Throws `conflict`. */
@@ -297,7 +265,7 @@ export class Network {
 
   /** After an instance is gone: takes its port and published ports away, and with the last the whole network. */
   async leave({ id, networkNumber, spec }: Member): Promise<void> {
-    this.#chosen.delete(id);
+    this.#ports.forget(id);
     if (networkNumber === null) return;
     await this.#mutex.run(async () => {
       const known = new Set(this.#all().map((each) => each.id));
