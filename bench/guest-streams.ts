@@ -94,8 +94,10 @@ async function qemuStreams(client: Client, progress: (text: string) => void): Pr
  * Each time that the guest's kernel goes from one process to another, QEMU forgets where all pages and all translated code are: for 50 MB in, dd
  * has that 15 times and a process behind the agent 500 times, out 16 and 350 times.
  *
- * In ms until all is over, quiet (30 Nov 2026): a command that does nothing 80, dd 83; 50 MB in 338 of 237, out 220 of 173 (medians of 7); a program
- * in the guest that writes them from its own memory into a pipe of 1 MiB for cat, 263 to 283 with the start of cat: what any agent takes at least.
+ * In ms until all is over, quiet (30 Nov 2026, medians): a command that does nothing 45 to 80; 50 MB in 338 of 237, out 220 of 173. A program in
+ * the guest that writes them from its own memory into a pipe of 1 MiB for cat has 222 to 252 with the start of cat, as the agent leaves cat
+ * the CPU (SCHED_BATCH), and 268 to 358 as processes have it. On its way in the emulated CPU works 312, and dd's 273; the rest of the
+ * difference are client and daemon, which have the other CPU and some of its.
  */
 const WHY = {
   in: 'dd copies twice, a process behind a pipe three times, each page of it made and freed by emulated instructions',

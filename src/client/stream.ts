@@ -4,7 +4,7 @@ import { WebSocket } from 'ws';
 import { CHANNEL, frame, HIGH_WATER_BYTES, MESSAGE_BYTES } from '../core/stream-frames.ts';
 import type { Counts, ExecRequest, StreamExit, StreamNotice } from '../instance/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import { compileInForeground, expectStreams } from '../sys/node.ts';
+import { compileInForeground, countStreamed, expectStreams } from '../sys/node.ts';
 import { connectionError, LOST, NO_SERVER_NAME } from './http.ts';
 import { nextDaemon } from './next-daemon.ts';
 import { Line, ProcessInput } from './process-line.ts';
@@ -277,6 +277,7 @@ function receiver<S extends Readable>(
     bytes: () => came,
     take(bytes) {
       came += bytes.length;
+      countStreamed(bytes.length);
       if (!stream.destroyed && !stream.readableEnded && !stream.push(bytes)) line.hold(stream);
     },
   };
@@ -287,6 +288,7 @@ function sender(socket: WebSocket): Writable {
     highWaterMark: HIGH_WATER_BYTES,
     write(chunk: Buffer, _encoding, done) {
       if (socket.readyState !== WebSocket.OPEN) return done();
+      countStreamed(chunk.length);
       // The callback comes once the bytes are with the kernel, which is the back-pressure.
       socket.send(frame(CHANNEL.stdin, chunk), () => done());
     },

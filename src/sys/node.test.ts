@@ -54,3 +54,19 @@ it('keeps buffers longer once there were many, and leaves the flags till then', 
   const said = execFileSync(process.execPath, ['--input-type=module', '--eval', script], { encoding: 'utf8', env: {} });
   expect(said).toBe('true false\n');
 });
+
+it('collects what a stream left while it passes', () => {
+  // As above, and in small semi-spaces, as the daemon has.
+  const script = `
+    import { countStreamed } from ${JSON.stringify(fileURLToPath(new URL('./node.ts', import.meta.url)))};
+    let most = 0, last;
+    for (let passed = 0; passed < 400; passed += 1) {
+      last = Buffer.alloc(2 ** 18);
+      countStreamed(last.length);
+      most = Math.max(most, process.memoryUsage().arrayBuffers);
+    }
+    console.log(most / 2 ** 20);
+  `;
+  const argv = ['--max-semi-space-size=1', '--input-type=module', '--eval', script];
+  expect(Number(execFileSync(process.execPath, argv, { encoding: 'utf8', env: {} }))).toBeLessThan(16);
+});

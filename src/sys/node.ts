@@ -27,22 +27,34 @@ export const expectStreams = (): void => setFlag(BUFFERS_FLAG);
 const MANY_BYTES = 4 * 2 ** 20;
 let streamed = 0;
 
-/** So many bytes of a stream have come through: the program is told of expectStreams() once there are many. */
+/** While much passes, what it left is collected each time that so much has: V8 would let a hundred megabytes of it come together. */
+const YOUNG_BYTES = 2 * 2 ** 20;
+let collectYoung: (() => void) | undefined;
+
+/** So many bytes of a stream have come through: once there are many, the program is told of expectStreams(), and what they leave is collected. */
 export function countStreamed(bytes: number): void {
   const before = streamed;
   streamed += bytes;
-  if (before < MANY_BYTES && streamed >= MANY_BYTES) expectStreams();
+  if (streamed < MANY_BYTES) return;
+  if (before < MANY_BYTES) expectStreams();
+  if (Math.floor(before / YOUNG_BYTES) === Math.floor(streamed / YOUNG_BYTES)) return;
+  collectYoung ??= withCollector((collect) => () => void collect({ type: 'minor', execution: 'sync' }));
+  collectYoung();
 }
 
 /**
  * Collects all garbage; as a `last-resort` as V8 does before it would run out of memory: what is left is moved together, which frees three
- * times as much, and compiled code that was not used of late is dropped. --expose-gc, which a context takes when it is made, is put back at once, for what is said at expectStreams().
+ * times as much, and compiled code that was not used of late is dropped.
  */
 export function collectGarbage(flavor: 'regular' | 'last-resort'): void {
+  withCollector((collect) => collect({ type: 'major', execution: 'sync', flavor }));
+}
+
+/** --expose-gc, which a context takes when it is made, is put back at once, for what is said at expectStreams(). */
+function withCollector<T>(work: (collect: NodeJS.GCFunction) => T): T {
   setFlag('--expose-gc');
   try {
-    const collect: NodeJS.GCFunction = process.getBuiltinModule('node:vm').runInNewContext('gc');
-    collect({ type: 'major', execution: 'sync', flavor });
+    return work(process.getBuiltinModule('node:vm').runInNewContext('gc'));
   } finally {
     setFlag('--no-expose-gc');
   }
