@@ -3,11 +3,12 @@
  * of the others are not shown it. Root's stand in the registry of ids (id-registry.ts).
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { defaultHome } from '../sys/paths.ts';
 import { goneOf } from '../sys/patience.ts';
 import { STATE, takePlace } from '../sys/places.ts';
+import { finishedFiles, replaceFile } from '../sys/replace-file.ts';
 import { ownView, seesAs, type View, viewText } from '../sys/view.ts';
 
 const DIRECTORY = 'homes';
@@ -65,14 +66,8 @@ const viewOf = (note: string): string => `${note}.view`;
 
 function note(directory: string, home: string, view: View): void {
   const file = noteOf(directory, home);
-  if (readText(viewOf(file)) !== viewText(view)) put(viewOf(file), viewText(view));
-  if (!existsSync(file)) put(file, home);
-}
-
-/** By rename: another one may be reading. */
-function put(file: string, text: string): void {
-  writeFileSync(`${file}.${process.pid}`, text, { mode: 0o600 });
-  renameSync(`${file}.${process.pid}`, file);
+  if (readText(viewOf(file)) !== viewText(view)) replaceFile(viewOf(file), viewText(view));
+  if (!existsSync(file)) replaceFile(file, home);
 }
 
 function readText(file: string): string {
@@ -90,6 +85,6 @@ function forget(note: string, view: View): void {
 }
 
 function readNotes(directory: string): string[] {
-  const names = readdirSync(directory).filter((name) => /^[0-9a-f]{64}$/.test(name));
+  const names = finishedFiles(directory).filter((name) => /^[0-9a-f]{64}$/.test(name));
   return names.map((name) => readText(join(directory, name))).filter((path) => path.startsWith('/'));
 }

@@ -2,9 +2,10 @@
  * Which control groups were made and for whom, written down in the cache before they are made: when whoever was to remove them was
  * killed, or lost what he knew them by, the next daemon removes them. Each note is a file; what is whose is said by its name, or in it.
  */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheDirectory } from './paths.ts';
+import { finishedFiles, replaceFile } from './replace-file.ts';
 
 export class GroupNotes<Note> {
   readonly #directory: string;
@@ -17,9 +18,7 @@ export class GroupNotes<Note> {
   /** All of it, or nothing. Throws an errno error. */
   write(name: string, note: Note): void {
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
-    const file = join(this.#directory, name);
-    writeFileSync(`${file}.${process.pid}~`, JSON.stringify(note), { mode: 0o600 });
-    renameSync(`${file}.${process.pid}~`, file);
+    replaceFile(join(this.#directory, name), JSON.stringify(note));
   }
 
   remove(name: string): void {
@@ -30,7 +29,7 @@ export class GroupNotes<Note> {
   all(): { name: string; note: Note }[] {
     let names: string[];
     try {
-      names = readdirSync(this.#directory).filter((name) => !name.endsWith('~'));
+      names = finishedFiles(this.#directory);
     } catch {
       return [];
     }
