@@ -133,13 +133,13 @@ export class Instance {
     await this.takenOver();
     this.#life.stopGraceMs = graceMs;
     this.#life.dispatch({ type: 'stop', exit: stoppedExit(this.#life.now) });
-    await this.#untilDown();
+    await this.untilDown();
   }
 
   /** Kills the kernel; resolves when it is gone. Throws `conflict` when none runs, or when it is not proven to be gone. */
   async kill(message = 'killed on request'): Promise<void> {
     this.#life.dispatch({ type: 'kill', exit: killedExit(message, this.#life.now) });
-    await this.#untilDown();
+    await this.untilDown();
   }
 
   /** Ends its kernel, which is not well, so that it is started again as its policy says; resolves when it is gone. Throws `conflict` unless it runs. */
@@ -147,12 +147,12 @@ export class Instance {
     const how = reason === 'hung' ? 'kill' : 'stop';
     this.#life.stopGraceMs = this.record.spec.stopGraceMs;
     this.#life.dispatch({ type: 'heal', exit: healedExit(reason, message, this.#life.now), how });
-    await this.#untilDown();
+    await this.untilDown();
   }
 
   /** Rejects with `conflict` when its kernel was ended and is not proven to be gone. */
-  async #untilDown(): Promise<void> {
-    await this.#until(() => !this.active || this.state === 'stuck');
+  async untilDown(signal?: AbortSignal): Promise<void> {
+    await this.#until(() => !this.active || this.state === 'stuck', signal);
     if (this.state === 'stuck') throw notProven(this.name, this.record.machine.ending?.message ?? '');
   }
 

@@ -217,7 +217,6 @@ export class Life {
 
   #lookAgain(run: Run, exit: InstanceExit | undefined, alive: () => void): void {
     if (exit !== undefined) this.dispatch({ type: 'unproven', exit });
-    if (exit !== undefined && run.kernel === undefined) this.#foreground?.end(exit);
     this.#cancelTimer = this.environment.clock.after(PROOF_AGAIN_MS, () => void this.#takeOver(run, alive));
   }
 
@@ -240,6 +239,8 @@ export class Life {
     this.changes.tell();
     const { machine } = this.#record;
     if (machine.state === 'exited' && machine.exit !== null) this.#foreground?.end(machine.exit);
+    // When it will be proven to be gone is its guest's to say.
+    if (machine.state === 'stuck' && machine.ending !== null) this.#foreground?.end(machine.ending);
   }
 
   #isCurrent(run: Run): boolean {
@@ -356,7 +357,9 @@ export class Life {
   }
 
   #unproven(run: Run, message: string): void {
-    if (this.#isCurrent(run)) this.dispatch({ type: 'unproven', exit: exitOfLostWorkload(message, this.now) });
+    if (!this.#isCurrent(run)) return;
+    this.dispatch({ type: 'unproven', exit: exitOfLostWorkload(message, this.now) });
+    run.kernel?.guest.destroy(); // as at its end
   }
 
   async #kernelEnded(run: Run, exit: InstanceExit): Promise<void> {

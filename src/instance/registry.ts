@@ -39,8 +39,8 @@ export class Registry {
   }
 
   /**
-   * A name nobody has, waiting for a foreground instance of that name that has just ended; it is reserved until free().
-   * `random`: uniform in [0, 1), for one that nobody wants. Throws `conflict`.
+   * A name nobody has, waiting for a foreground instance of that name that has just ended, unless it is stuck; it is reserved until
+   * free(). `random`: uniform in [0, 1), for one that nobody wants. Throws `conflict`.
    */
   async reserve(wanted: string | undefined, random: () => number): Promise<string> {
     const isTaken = (name: string) => this.#entries.has(name) || this.#reserved.has(name);
@@ -48,7 +48,7 @@ export class Registry {
     const holder = this.#entries.get(name);
     const { record, state, client } = holder?.instance ?? {};
     const isEnding = client?.hasLeft || state === 'stopping' || state === 'exited';
-    if (record?.spec.attached && isEnding) await holder!.gone;
+    if (record?.spec.attached && isEnding) await goneOrStuck(holder!);
     if (isTaken(name)) {
       throw new PolykernelError('conflict', `the name ${name} is taken`, {
         field: 'name',
@@ -76,4 +76,20 @@ export class Registry {
   delete(name: string): void {
     this.#entries.delete(name);
   }
+}
+
+/** Resolves when all of it is gone, or is not proven to be: how long that lasts is its guest's to say. */
+function goneOrStuck({ instance, gone }: Entry): Promise<void> {
+  return new Promise((resolve) => {
+    const finish = () => {
+      stopListening();
+      resolve();
+    };
+    const look = () => {
+      if (instance.state === 'stuck') finish();
+    };
+    const stopListening = instance.onChange(look);
+    void gone.then(finish);
+    look();
+  });
 }

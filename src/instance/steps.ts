@@ -240,7 +240,7 @@ export function instanceExecutors(instances: Instances): Executors<InstanceStep>
       check: exists,
       async run({ name }, signal) {
         const instance = instances.get(name);
-        if (instance.state === 'stopping') await instance.ended(signal);
+        if (instance.state === 'stopping') await instance.untilDown(signal);
         await instance.start(signal);
       },
       verify({ name, before }) {

@@ -89,7 +89,7 @@ export function upgradeExecutors(watched: Watched): Executors<UpgradeStep> {
           checkStopped(instance);
           await instances.update(new Map([[step.name, { spec: step.spec, definition: step.definition }]]), null);
         }
-        if (instance.state === 'stopping') await instance.ended(signal);
+        if (instance.state === 'stopping') await instance.untilDown(signal);
         if (step.start && !instance.active) await instance.start(signal);
       },
       verify(step) {

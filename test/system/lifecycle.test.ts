@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FakeDriver, fakeGuest, fakeKernels, killFakeKernel } from '../../src/driver/fake/driver.ts';
+import { FakeKernel } from '../../src/driver/fake/kernel.ts';
 import { NotGone } from '../../src/driver/index.ts';
 import { PolykernelError } from '../../src/sys/errors.ts';
 import { eventually, startDaemon, testRegistry, untilState } from '../support/harness.ts';
@@ -276,6 +277,52 @@ describe('life cycle', () => {
       return left.state === 'exited';
     });
     expect((await next).record.id).not.toBe(id);
+  });
+
+  it('tells the client of one in the foreground that it is stuck', async () => {
+    const test = await startDaemon();
+    await test.create({ name: 'web', command: ['sleep'], attached: true });
+    const { started, exited } = await test.client.attach('web');
+    await started;
+    const left = new NotGone('process 7 does not die', { value: 7, hint: '' });
+    const killed = vi.spyOn(FakeKernel.prototype, 'kill').mockRejectedValue(left);
+    onTestFinished(() => void vi.restoreAllMocks());
+    await expect(test.client.kill('web', {})).rejects.toMatchObject({ code: 'conflict' });
+    expect(await exited).toMatchObject({ message: 'killed on request; process 7 does not die' });
+    killed.mockRestore();
+    killFakeKernel(fakeKernels(test.home)[0]!);
+    await eventually(() => test.daemon.supervisor.find('web') === undefined);
+  });
+
+  it.each(['is stuck', 'gets stuck'])('waits with a name for none in the foreground that %s', async (when) => {
+    const clock = new ManualClock();
+    const test = await startDaemon({ clock });
+    const left = new NotGone('process 7 does not die', { value: 7, hint: '' });
+    const booting = Promise.withResolvers<never>();
+    vi.spyOn(FakeDriver.prototype, 'start').mockReturnValue(booting.promise);
+    const destroyed = vi.spyOn(FakeDriver.prototype, 'destroy').mockRejectedValue(left);
+    onTestFinished(() => void vi.restoreAllMocks());
+    await test.create({ name: 'web', command: ['sleep'], attached: true });
+    const client = await test.client.attach('web');
+    const ended = test.daemon.supervisor.get('web');
+    await eventually(() => ended.client !== undefined);
+    client.close();
+    await eventually(() => ended.state === 'stopping');
+    const create = () =>
+      test.daemon.supervisor.create({ name: 'web', driver: 'fake', command: ['true'], start: false }).then(
+        () => 'made',
+        ({ code }: PolykernelError) => code,
+      );
+    let next = when === 'is stuck' ? undefined : create();
+    booting.reject(left);
+    await untilState(test, 'web', 'stuck');
+    next ??= create();
+    expect(await next).toBe('conflict');
+    destroyed.mockRestore();
+    await eventually(() => {
+      clock.advance(2_000);
+      return test.daemon.supervisor.find('web') === undefined;
+    });
   });
 
   it('refuses a name that is taken and makes names up', async () => {

@@ -1,7 +1,10 @@
 /** Pool, plan, apply and destroy through the API of a whole daemon, on the fake driver. */
-import { describe, expect, it } from 'vitest';
-import { FakeDriver } from '../../src/driver/fake/driver.ts';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { FakeDriver, fakeKernels, killFakeKernel } from '../../src/driver/fake/driver.ts';
+import { FakeKernel } from '../../src/driver/fake/kernel.ts';
+import { NotGone } from '../../src/driver/index.ts';
 import type { Plan, StackSource } from '../../src/stack/contract.ts';
+import type { PolykernelError } from '../../src/sys/errors.ts';
 import { eventually, startDaemon, type TestDaemon, untilState } from '../support/harness.ts';
 
 const stack = (text: string): StackSource => ({ text, file: 'test.yaml', directory: '/tmp', defaultName: 'shop' });
@@ -205,6 +208,32 @@ kernels: {${name}: {driver: fake, command: [sleep, inf], partition: {cpus: ${cpu
     await refused;
     expect((await client.pool()).partitions.db?.cpus).toEqual([2, 3]);
     expect((await client.inspect('web')).spec.env.MODE).toBe('b');
+  });
+
+  it.each([
+    ['its policy starts it again', 'running'],
+    ['it is not proven to be gone', 'stuck'],
+  ] as const)('waits for a kernel that is stopping no longer than until %s', async (_, end) => {
+    const test = await startDaemon();
+    const file = stack('kernels: {web: {driver: fake, command: [sleep, inf], restart: always}}');
+    await test.client.apply(file);
+    const stopped = Promise.withResolvers<never>();
+    vi.spyOn(FakeKernel.prototype, 'stop').mockReturnValue(stopped.promise);
+    onTestFinished(() => void vi.restoreAllMocks());
+    await test.client.kill('web', { signal: 15 });
+    await untilState(test, 'web', 'stopping');
+    const progress: string[] = [];
+    const applied = test.client
+      .apply(file, (text) => void progress.push(text))
+      .then(
+        () => 'done',
+        ({ code }: PolykernelError) => code,
+      );
+    await eventually(() => progress.some((line) => line.includes('start web: it is stopping')));
+    if (end === 'stuck') stopped.reject(new NotGone('process 7 does not die', { value: 7, hint: '' }));
+    else killFakeKernel(fakeKernels(test.home)[0]!);
+    expect(await applied).toBe(end === 'stuck' ? 'conflict' : 'done');
+    expect(await test.client.inspect('web')).toMatchObject({ state: end });
   });
 
   it('killed at any step, it converges when run again', async () => {
