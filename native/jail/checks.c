@@ -66,17 +66,47 @@ static void check_mode(int number, unsigned mode, uint32_t set_group)
 	step(RETURN, ALLOW, 0, 0);
 }
 
-/* The mode counts only where a file is made. */
-static void check_open(int number, unsigned flags)
+/*
+ * The mode counts only where a file is made.
+ *
+ * Who reads with O_DIRECT has the lock of that file for as long as the disk takes for all that one call asks for, 2 GiB, and with him all who
+ * do the same: one who unlinks, replaces or changes the file waits for that, with the lock of its directory, and all who look for a name there.
+ */
+static void check_open(int number, unsigned flags, int may_set_id)
 {
-	step(IF_EQUAL, (uint32_t)number, 0, 7);
+	step(IF_EQUAL, (uint32_t)number, 0, may_set_id ? 4 : 9);
 	step(LOAD, ARGUMENT(flags), 0, 0);
+	step(IF_ANY_BIT, O_DIRECT, 0, 1);
+	step(RETURN, REFUSE(EINVAL), 0, 0);
+	if (may_set_id) {
+		step(RETURN, ALLOW, 0, 0);
+		return;
+	}
 	step(IF_ANY_BIT, O_CREAT | TMPFILE_BIT, 1, 0);
 	step(RETURN, ALLOW, 0, 0);
 	step(LOAD, ARGUMENT(flags + 1), 0, 0);
 	step(IF_ANY_BIT, S_ISUID | S_ISGID, 0, 1);
 	step(RETURN, REFUSE(EPERM), 0, 0);
 	step(RETURN, ALLOW, 0, 0);
+}
+
+void check_opens(int may_set_id)
+{
+#ifdef __x86_64__
+	check_open(SYS_open, 1, may_set_id);
+#endif
+	check_open(SYS_openat, 2, may_set_id);
+	answer_call(437 /* openat2: its flags and mode are behind a pointer */, REFUSE(ENOSYS));
+}
+
+/* A directory has its lock for all of one call: of those with millions of names for seconds, and hundreds of threads as many times that. C libraries ask for 1 MiB at most. */
+#define NAMES_MOST (1u << 20)
+void check_lists(void)
+{
+#ifdef __x86_64__
+	check_argument(SYS_getdents, 2, IF_ABOVE, NAMES_MOST, EINVAL);
+#endif
+	check_argument(SYS_getdents64, 2, IF_ABOVE, NAMES_MOST, EINVAL);
 }
 
 /* `set_group`: what a set-gid bit answers. A directory may have it, and only the listener can tell what a name stands for. */
@@ -87,15 +117,12 @@ void check_modes(uint32_t set_group)
 	check_mode(SYS_mkdir, 1, ALLOW); /* the kernel takes no set-gid bit from mkdir */
 	check_mode(SYS_mknod, 1, REFUSE(EPERM));
 	check_mode(SYS_creat, 1, REFUSE(EPERM));
-	check_open(SYS_open, 1);
 #endif
 	check_mode(SYS_fchmod, 1, set_group);
 	check_mode(SYS_fchmodat, 2, set_group);
 	check_mode(452 /* fchmodat2 */, 2, set_group);
 	check_mode(SYS_mkdirat, 2, ALLOW);
 	check_mode(SYS_mknodat, 2, REFUSE(EPERM));
-	check_open(SYS_openat, 2);
-	answer_call(437 /* openat2: its mode is behind a pointer */, REFUSE(ENOSYS));
 }
 
 /*
@@ -242,7 +269,7 @@ void check_waits(enum filter_kind kind)
 }
 
 /*
- * A lock or a lease on a file of the host makes its programs wait. And each byte that is locked costs the host's kernel
+ * A lock or a lease on a file of the host makes its programs wait; O_DIRECT is one as well (check_open()). And each byte that is locked costs the host's kernel
  * memory that no control group counts and no limit bounds.
  */
 void check_locks(void)
@@ -252,8 +279,12 @@ void check_locks(void)
 	};
 	uint8_t count = sizeof commands / sizeof *commands;
 
-	step(IF_EQUAL, SYS_fcntl, 0, (uint8_t)(count + 4));
+	step(IF_EQUAL, SYS_fcntl, 0, (uint8_t)(count + 8));
 	step(LOAD, ARGUMENT(1), 0, 0);
+	step(IF_EQUAL, F_SETFL, 0, 3);
+	step(LOAD, ARGUMENT(2), 0, 0);
+	step(IF_ANY_BIT, O_DIRECT, (uint8_t)(count + 3), 0);
+	step(RETURN, ALLOW, 0, 0);
 	step(IF_ABOVE, NEWEST_FILE_COMMAND, (uint8_t)(count + 1), 0);
 	for (uint8_t i = 0; i < count; i++)
 		step(IF_EQUAL, commands[i], (uint8_t)(count - i), 0);

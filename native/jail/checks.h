@@ -8,6 +8,8 @@
 /* Refuses a call for which the test of one argument is true: IF_EQUAL, IF_ABOVE, or IF_ANY_BIT of `value`. */
 void check_argument(int number, unsigned argument, uint16_t test, uint32_t value, int error);
 
+void check_opens(int may_set_id);
+void check_lists(void);
 void check_modes(uint32_t set_group);
 void check_sockets(enum filter_kind kind);
 void check_names(enum filter_kind kind);

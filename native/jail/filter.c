@@ -81,6 +81,8 @@ int install_filter(enum filter_kind kind, struct may may)
 	check_pipes();
 	check_limits(kind, may.fork);
 	check_requests(kind, may.cpus);
+	check_opens(may.set_id);
+	check_lists();
 	if (!may.set_id)
 		check_modes(listens ? ASK : kind == FILTER_INIT ? ALLOW : REFUSE(EPERM));
 	step(RETURN, ALLOW, 0, 0);

@@ -121,6 +121,21 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
     rmSync(join(volume, 'read-often'));
   });
 
+  it('has the lock of no file for as long as a disk takes, nor of a directory for all of its names', async () => {
+    const { volume, inside } = jail;
+    const change = {
+      binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' as const }],
+      program: ['/vmm/probe', '/export/vol0', 'long-calls'],
+    };
+    const direct = 'open EINVAL\nopenat EINVAL\nopenat-of-old EINVAL\nopenat2 ENOSYS\nset-flags EPERM\n';
+    const names = process.arch === 'x64' ? 'names EINVAL\nnames-of-old EINVAL\n' : 'names EINVAL\n';
+    const all = `${direct}${names}plain ok\nplain-flags ok\nplain-names ok\n`;
+    for (const filter of ['uml', 'qemu']) expect((await inside('', { ...change, filter })).stdout, filter).toBe(all);
+    const volumes = [{ source: volume, target: '/a', readOnly: false, maySetId: true }];
+    expect((await inside('', { ...change, volumes })).stdout).toBe(all);
+    rmSync(join(volume, 'file'));
+  });
+
   it('has no memory that the host merges with that of others, even where its starter has', async () => {
     const { insideArgv } = jail;
     const argv = insideArgv('', {
