@@ -50,8 +50,14 @@ export function cloneParts({ ram, state }: Template): Pick<QemuLaunch, 'binds' |
 }
 
 /** Lets a clone read its state from the descriptor it has inherited, once it has all that its template had. */
-export async function loadClone({ directory, network }: Pick<LaunchSpec, 'directory' | 'network'>): Promise<void> {
-  const monitor = await Qmp.open(await connectShim(directory, 'monitor'), randomBytes(4).toString('hex'));
+export async function loadClone({
+  directory,
+  network,
+  readyTimeoutMs,
+}: Pick<LaunchSpec, 'directory' | 'network' | 'readyTimeoutMs'>): Promise<void> {
+  // Its answer to that is the end of its own start.
+  const begun = { deadlineMs: readyTimeoutMs };
+  const monitor = await Qmp.open(await connectShim(directory, 'monitor'), randomBytes(4).toString('hex'), begun);
   try {
     if (network !== null) await addCard(monitor, directory, network);
     await loadState(monitor, `fd:${STATE_FD}`);
