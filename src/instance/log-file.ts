@@ -1,6 +1,7 @@
 /** A log in two files as it is read: in blocks, between which everything else goes on. */
 import { closeSync, existsSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { countStreamed } from '../sys/node.ts';
 
 /** A slice: even the worst text of a guest is gone through in a few milliseconds. */
 const BLOCK_BYTES = 64 * 1024;
@@ -76,6 +77,7 @@ class LogFile {
       const size = readSync(this.#file, block, 0, BLOCK_BYTES, this.#at);
       if (size === 0) return;
       this.#at += size;
+      countStreamed(size);
       yield block.subarray(0, size);
       await nextTurn();
     }
