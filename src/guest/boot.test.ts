@@ -27,7 +27,7 @@ describe('rootOps', () => {
       'write /.pk/scratch/upper/etc/hostname|web\n',
       `write /.pk/scratch/upper/etc/machine-id|${'ab'.repeat(16)}\n`,
       'own-name /.pk/export/root|/.pk/scratch/upper/etc/hosts|web',
-      'mount overlay|root|/newroot||lowerdir=/.pk/export/root,upperdir=/.pk/scratch/upper,workdir=/.pk/scratch/work',
+      'mount overlay|root|/newroot||lowerdir=/.pk/export/root,upperdir=/.pk/scratch/upper,workdir=/.pk/scratch/work,redirect_dir=on',
       'switch-root /newroot',
       'mkdir /tmp|1777',
       'mount ||/|rec,shared|',

@@ -222,7 +222,8 @@ export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly s
         ? [['modules-room', [lower, `${scratch}/upper`, modulesOf].join('\x1f')] satisfies Pair]
         : nested(`${scratch}/upper`, modules.room)),
     );
-  const layers = `lowerdir=${lower},upperdir=${scratch}/upper,workdir=${scratch}/work`;
+  // Directories of the root are renamed as any: without it `rename` fails with EXDEV for them.
+  const layers = `lowerdir=${lower},upperdir=${scratch}/upper,workdir=${scratch}/work,redirect_dir=on`;
   const flags = input.ignoresSetId ? 'nosuid' : '';
   ops.push(['mount', ['overlay', 'root', NEW_ROOT, flags, layers].join('\x1f')]);
   if (input.keepsRun) ops.push(['run-directories', `${NEW_ROOT}/run`]);
