@@ -18,6 +18,7 @@
 #include "files.h"
 #include "frames.h"
 #include "inodes.h"
+#include "layers.h"
 #include "line.h"
 #include "modules.h"
 #include "mounts.h"
@@ -67,6 +68,7 @@ static int configure_step(const char *key, char *value)
 	char *part[2], *second;
 	if (!strcmp(key, "mount")) return do_mount(value);
 	if (!strcmp(key, "share")) return add_share(value);
+	if (!strcmp(key, "etc-room")) return etc_room(value);
 	if (!strcmp(key, "own-name")) return own_name(value);
 	if (!strcmp(key, "modules-room")) return modules_room(value);
 	if (!strcmp(key, "modules")) return modules_show(value);

@@ -13,6 +13,7 @@
 
 #include "../common/fields.h"
 #include "files.h"
+#include "layers.h"
 #include "mounts.h"
 #include "protocol.h"
 
@@ -28,19 +29,6 @@ static int lib_is_merged(const char *root)
 	if (length < 0) return 0;
 	target[length] = 0;
 	return !strcmp(target + (*target == '/'), "usr/lib");
-}
-
-/*
- * A directory of the upper layer with the mode and the owner of what it lies over: what shows is the upper one's. Through the
- * overlay each would be copied up, which takes an emulated guest longer than the whole rest.
- */
-static int make_over(const char *lower, const char *upper)
-{
-	struct stat st;
-	int is_there = !lstat(lower, &st);
-	if (is_there && !S_ISDIR(st.st_mode)) return ENOTDIR;
-	if (mkdir(upper, is_there ? st.st_mode & 07777 : 0755)) return errno == EEXIST ? 0 : errno;
-	return is_there && chown(upper, st.st_uid, st.st_gid) ? errno : 0;
 }
 
 /* LOWER, UPPER and VERSION: a place for the modules in the upper layer, before the two are put together. */

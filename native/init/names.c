@@ -14,6 +14,7 @@
 
 #include "../common/fields.h"
 #include "files.h"
+#include "layers.h"
 #include "protocol.h"
 
 enum { HOSTS_MOST = 65536, HOSTS_ADDED = 1024 };
@@ -34,11 +35,11 @@ static int is_named(const char *hosts, const char *name)
 }
 
 /* The root's own, into HOSTS_MOST bytes; -1 for what is no regular file, or longer than one of people's: it is left as it is. */
-static ssize_t read_hosts(const char *path, char *hosts)
+static ssize_t read_hosts(const char *layer, char *hosts)
 {
 	struct stat st;
 	ssize_t n, length = 0;
-	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int fd = open_in_layer(layer, "etc/hosts", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0) return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size >= HOSTS_MOST) length = -1;
 	while (length >= 0 && length < HOSTS_MOST - 1 && (n = read(fd, hosts + length, (size_t)(HOSTS_MOST - 1 - length))) > 0) length += n;

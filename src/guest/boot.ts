@@ -210,11 +210,11 @@ export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly s
   mount('tmpfs', 'scratch', scratch, '', `mode=0755${names}`);
   // The identity goes straight into the upper layer: through the overlay each file would first be looked up and copied.
   const etc = `${scratch}/upper/etc`;
-  ops.push(['mkdir', etc], ['mkdir', `${scratch}/work`]);
+  ops.push(['etc-room', [lower, `${scratch}/upper`].join('\x1f')], ['mkdir', `${scratch}/work`]);
   for (const path of input.temporary ?? []) ops.push(['mkdir', `${scratch}/upper${path}\x1f1777`]);
   ops.push(['write', `${etc}/hostname\x1f${input.hostname}\n`], ['write', `${etc}/machine-id\x1f${input.machineId}\n`]);
   const { hosts, modules } = input.known ?? {};
-  if (hosts === undefined) ops.push(['own-name', [`${lower}/etc/hosts`, `${etc}/hosts`, input.hostname].join('\x1f')]);
+  if (hosts === undefined) ops.push(['own-name', [lower, `${etc}/hosts`, input.hostname].join('\x1f')]);
   else ops.push(...ownFile(`${etc}/hosts`, namedHosts(hosts, input.hostname)));
   if (modulesOf !== undefined)
     ops.push(
@@ -222,7 +222,8 @@ export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly s
         ? [['modules-room', [lower, `${scratch}/upper`, modulesOf].join('\x1f')] satisfies Pair]
         : nested(`${scratch}/upper`, modules.room)),
     );
-  const layers = `lowerdir=${lower},upperdir=${scratch}/upper,workdir=${scratch}/work`;
+  // Directories of the root are renamed as any: without it `rename` fails with EXDEV for them.
+  const layers = `lowerdir=${lower},upperdir=${scratch}/upper,workdir=${scratch}/work,redirect_dir=on`;
   const flags = input.ignoresSetId ? 'nosuid' : '';
   ops.push(['mount', ['overlay', 'root', NEW_ROOT, flags, layers].join('\x1f')]);
   if (input.keepsRun) ops.push(['run-directories', `${NEW_ROOT}/run`]);

@@ -29,7 +29,7 @@ export const NATIVE_TARGETS: readonly NativeTarget[] = [
         'hostname=x\0 time=1700000000.5\0 time-step=-1\0 time-slew=9\0 seed=00ff\0 module=/m.ko\0 mkdir=/a/b_0755\0 sync=\0 switch-root=/r\0',
       ),
       ...words(
-        'mount=9p_src_/target_ro,bind_opt\0 write=/x_y\0 link=a_/b\0 own-name=/etc/hosts_/x_a.b\0 run-directories=/run\0 channel=c_3_send_iomem_0_8192\0 no-channel=c\0',
+        'mount=9p_src_/target_ro,bind_opt\0 write=/x_y\0 link=a_/b\0 own-name=/_/x_a.b\0 etc-room=/_/x\0 run-directories=/run\0 channel=c_3_send_iomem_0_8192\0 no-channel=c\0',
       ),
       ...words(
         'address=eth0_10.0.0.2_255.0.0.0_10.0.0.1\0 arg=sh\0 env=A=b\0 cwd=/\0 tty=1\0 user=root\0 user=7:adm\0 cwd-optional=1\0 merged=1\0 rows=4294967296\0',

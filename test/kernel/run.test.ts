@@ -196,6 +196,13 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
     await rm(directory, { recursive: true });
   });
 
+  it('renames directories of its root as any: at once, with what is in them', async () => {
+    const moved =
+      'rename "/usr/share/perl5", "/srv/moved" or die "$!\\n"; rename "/srv/moved/Debconf", "/usr/share/inner" or die "$!\\n"; ' +
+      'mkdir "/usr/share/perl5" or die "$!\\n"; print join " ", -e "/usr/share/inner/Db.pm", -e "/srv/moved/Debconf" || 0, scalar(@{[glob "/usr/share/perl5/*"]})';
+    expect(await run('--', '/usr/bin/perl', '-e', moved)).toMatchObject({ code: 0, stdout: '1 0 0', stderr: '' });
+  });
+
   it('has names for as many files as take a half of its memory, and as many again', async () => {
     const many = 'mkdir /srv/many && cd /srv/many && seq 60000 | xargs touch && ls | wc -l && rm -r /srv/many';
     expect(await run('--memory', '256M', '--', 'sh', '-c', many)).toMatchObject({

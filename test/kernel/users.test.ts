@@ -10,6 +10,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -30,6 +31,17 @@ const WHO =
 let sandbox: Sandbox;
 let base: string;
 const roots: { kind: string; path: string }[] = [];
+
+function addForms(root: string): void {
+  const archive = `${root}.tar`;
+  execFileSync('tar', ['-C', root, '-cf', archive, '.']);
+  const squashfs = `${root}.squashfs`;
+  execFileSync(which('mksquashfs')!, [root, squashfs, '-quiet', '-no-progress'], { stdio: 'ignore' });
+  const ext4 = `${root}.ext4`;
+  execFileSync(which('mkfs.ext4')!, ['-q', '-d', root, ext4, '16M']);
+  roots.push({ kind: 'directory', path: root }, { kind: 'tar', path: archive });
+  roots.push({ kind: 'squashfs', path: squashfs }, { kind: 'ext4', path: ext4 });
+}
 
 /** A line without the space that ends a list of groups. */
 const line = (text: string) => text.replace(/ *\]/, ']').trim();
@@ -53,14 +65,17 @@ beforeAll(async () => {
   chmodSync(join(root, 'root'), 0o700);
   chmodSync(join(root, 'home/app'), 0o700);
   if (isRoot) execFileSync('chown', ['-R', '1000:50', join(root, 'home/app')]);
-  const archive = join(base, 'root.tar');
-  execFileSync('tar', ['-C', root, '-cf', archive, '.']);
-  const squashfs = join(base, 'root.squashfs');
-  execFileSync(which('mksquashfs')!, [root, squashfs, '-quiet', '-no-progress'], { stdio: 'ignore' });
-  const ext4 = join(base, 'root.ext4');
-  execFileSync(which('mkfs.ext4')!, ['-q', '-d', root, ext4, '16M']);
-  roots.push({ kind: 'directory', path: root }, { kind: 'tar', path: archive });
-  roots.push({ kind: 'squashfs', path: squashfs }, { kind: 'ext4', path: ext4 });
+  writeFileSync(join(root, 'etc/hosts'), '10.1.2.3 kept\n');
+  if (isRoot) chownSync(join(root, 'etc'), 0, 50);
+  chmodSync(join(root, 'etc'), 0o2751);
+  addForms(root);
+  // The same with an /etc that is a symbolic link, which leads out of it for all but its own processes.
+  const linked = join(base, 'linked');
+  execFileSync('cp', ['-a', root, linked]);
+  mkdirSync(join(linked, 'set'));
+  renameSync(join(linked, 'etc'), join(linked, 'set/etc'));
+  symlinkSync('/set/etc', join(linked, 'etc'));
+  addForms(linked);
 });
 afterAll(async () => {
   await sandbox[Symbol.asyncDispose]();
@@ -68,6 +83,7 @@ afterAll(async () => {
 });
 
 const pathOf = (kind: string) => roots.find((root) => root.kind === kind)!.path;
+const linkedOf = (kind: string) => roots.findLast((root) => root.kind === kind)!.path;
 
 describe.each(['uml', 'qemu'])('on %s', (driver) => {
   it.each(['directory', 'tar', 'squashfs', 'ext4'])('users by number and by name of a %s', async (kind) => {
@@ -104,6 +120,20 @@ describe.each(['uml', 'qemu'])('on %s', (driver) => {
     const app = await run('-u', '1000', '--', 'sh', '-c', 'cat /home/app/letter; cat /etc/shadow; echo no > /root/x');
     expect(app).toMatchObject({ code: 1, stdout: 'dear app\n' });
   });
+
+  it.runIf(isRoot).each(['directory', 'tar', 'squashfs', 'ext4'])(
+    '/etc of a %s has its own owner and mode, and is a link where it is one',
+    async (kind) => {
+      const look = (path: string) => {
+        const words =
+          'busybox stat -Lc "%a %u:%g" /etc; busybox readlink /etc; busybox grep -c "^10.1.2.3 kept$" /etc/hosts; cat /etc/hostname';
+        const options = ['--driver', driver, '--rootfs', path, '--hostname', 'named', '-u', 'app'];
+        return sandbox.pk(['run', ...options, '--', 'sh', '-c', words]);
+      };
+      expect(await look(pathOf(kind))).toMatchObject({ code: 0, stdout: '2751 0:50\n1\nnamed\n' });
+      expect(await look(linkedOf(kind))).toMatchObject({ code: 0, stdout: '2751 0:50\nset/etc\n1\nnamed\n' });
+    },
+  );
 
   it.runIf(isRoot)(
     'what its caller may read and write, guest root may through a volume, and a user what is his',

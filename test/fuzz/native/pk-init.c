@@ -73,6 +73,7 @@ const char program_name[] = "pk-init";
 #include "../../../native/init/frames.c"
 #include "../../../native/init/inodes.c"
 #include "../../../native/init/kernel-log.c"
+#include "../../../native/init/layers.c"
 #include "../../../native/init/line.c"
 #include "../../../native/init/main.c"
 #include "../../../native/init/modules.c"
