@@ -34,6 +34,19 @@ describe('hosts', () => {
   });
 });
 
+it.runIf(process.getuid?.() === 0)('tells the mode of an /etc that is a directory of root’s', async () => {
+  const [plain, others, set, linked] = [newRoot(), newRoot(), newRoot(), newRoot()];
+  for (const root of [plain, others, set]) mkdirSync(join(root, 'etc'));
+  chmodSync(join(plain, 'etc'), 0o711);
+  chownSync(join(others, 'etc'), 0, 6);
+  chmodSync(join(set, 'etc'), 0o2755);
+  symlinkSync('/etc', join(linked, 'etc'));
+  const modes = [plain, others, set, linked, newRoot()].map(
+    async (root) => (await machineRoot(undefined, root)).etcMode,
+  );
+  expect(await Promise.all(modes)).toEqual([0o711, undefined, undefined, undefined, undefined]);
+});
+
 describe('room for modules', () => {
   /** `lib`: what /lib is. */
   const rootWith = (lib: 'link' | 'directory') => {

@@ -17,11 +17,12 @@ const PATIENCE_MS = 500;
 
 /** `modulesOf`: the release of the kernel whose modules are to be shown; undefined: none are. Never rejects. */
 export async function machineRoot(modulesOf: string | undefined, root = '/'): Promise<KnownRoot> {
-  const [known, modules] = await Promise.all([
+  const [known, etcMode, modules] = await Promise.all([
     hosts(join(root, 'etc/hosts')),
+    plainMode(join(root, 'etc')),
     modulesOf === undefined ? undefined : modulesIn(modulesOf, root),
   ]);
-  return { hosts: known, modules };
+  return { hosts: known, etcMode, modules };
 }
 
 /** undefined where it is long, no text, or not everybody's to read: the guest is to look itself. */
@@ -33,6 +34,14 @@ async function hosts(path: string): Promise<string | undefined> {
   const text = file.head.toString('latin1');
   const isShown = (mode & 0o4) !== 0 && size <= MOST_HOSTS_BYTES && /^[\t\n\r\x20-\x7e]*$/.test(text);
   return isShown ? text : undefined;
+}
+
+/** undefined for what is no directory of root's, or has more than a mode. */
+async function plainMode(path: string): Promise<number | undefined> {
+  const there = await patiently(path, () => lstat(path), PATIENCE_MS).catch(() => undefined);
+  if (!there?.isDirectory() || there.uid !== 0 || there.gid !== 0) return undefined;
+  const mode = there.mode & 0o7777;
+  return mode <= 0o777 ? mode : undefined;
 }
 
 /** The same; in turn with who asks the file system that the modules lie in. */

@@ -15,6 +15,8 @@ export interface KnownModules {
 
 /** What is known of a root before its guest has it: what is undefined the guest looks for. */
 export interface KnownRoot {
+  /** Of its /etc, a directory of root's. */
+  etcMode?: number | undefined;
   /** The text of its /etc/hosts. */
   hosts?: string | undefined;
   modules?: KnownModules | undefined;
@@ -210,10 +212,12 @@ export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly s
   mount('tmpfs', 'scratch', scratch, '', `mode=0755${names}`);
   // The identity goes straight into the upper layer: through the overlay each file would first be looked up and copied.
   const etc = `${scratch}/upper/etc`;
-  ops.push(['etc-room', [lower, `${scratch}/upper`].join('\x1f')], ['mkdir', `${scratch}/work`]);
+  const { etcMode, hosts, modules } = input.known ?? {};
+  if (etcMode === undefined) ops.push(['etc-room', [lower, `${scratch}/upper`].join('\x1f')]);
+  else ops.push(['mkdir', `${etc}\x1f${etcMode.toString(8)}`]);
+  ops.push(['mkdir', `${scratch}/work`]);
   for (const path of input.temporary ?? []) ops.push(['mkdir', `${scratch}/upper${path}\x1f1777`]);
   ops.push(['write', `${etc}/hostname\x1f${input.hostname}\n`], ['write', `${etc}/machine-id\x1f${input.machineId}\n`]);
-  const { hosts, modules } = input.known ?? {};
   if (hosts === undefined) ops.push(['own-name', [lower, `${etc}/hosts`, input.hostname].join('\x1f')]);
   else ops.push(...ownFile(`${etc}/hosts`, namedHosts(hosts, input.hostname)));
   if (modulesOf !== undefined)

@@ -145,7 +145,7 @@ it.runIf(canServe())(
       console.log(Object.values(await machineRoot('6.1.0', ${JSON.stringify(root)})));
       process.kill(process.pid, 'SIGKILL');`;
       const argv = [process.execPath, '--input-type=module-typescript', '--eval', script];
-      expect((await run(argv, { deadlineMs: 30_000 })).stdout).toBe('goes on\n[ undefined, undefined ]\n');
+      expect((await run(argv, { deadlineMs: 30_000 })).stdout).toBe('goes on\n[ undefined, undefined, undefined ]\n');
     } finally {
       end();
       rmSync(root, { recursive: true });
