@@ -140,7 +140,7 @@ export const OPERATIONS: readonly VolumeRow[] = [
     name: 'direct',
     operation: '`O_DIRECT`',
     uml: { outcome: 'yes', text: "yes, but through the guest's and the host's memory" },
-    qemu: 'yes',
+    qemu: { outcome: 'yes', text: "yes, but through the host's memory" },
   },
   {
     name: 'holes',

@@ -15,8 +15,8 @@
 #include "files.h"
 #include "protocol.h"
 
-/* <linux/openat2.h>, which not every C library comes with. */
-enum { RESOLVE_IN_ROOT = 0x10 };
+/* Which not every C library comes with: the call, of Linux 5.6, and <linux/openat2.h>. */
+enum { OPENAT2 = 437, RESOLVE_IN_ROOT = 0x10 };
 
 struct open_how {
 	uint64_t flags, mode, resolve;
@@ -35,13 +35,25 @@ int make_over(const char *lower, const char *upper)
 	return is_there && (chown(upper, st.st_uid, st.st_gid) || chmod(upper, st.st_mode & 07777)) ? errno : 0;
 }
 
-/* Symbolic links above the last part lead where they do once the layer is the root. A descriptor, or -1 and errno. */
+/* Whether the directory that PATH begins with is a symbolic link, or nothing: errno is ENOSYS as before. */
+static int is_linked(int root, const char *path)
+{
+	struct stat st;
+	char first[NAME_MAX + 1];
+	snprintf(first, sizeof first, "%.*s", (int)strcspn(path, "/"), path);
+	int is_linked = !!fstatat(root, first, &st, AT_SYMLINK_NOFOLLOW) || S_ISLNK(st.st_mode);
+	return errno = ENOSYS, is_linked;
+}
+
+/* Symbolic links above the last part lead where they do once the layer is the root; an older kernel knows of none. A descriptor, or -1 and errno. */
 int open_in_layer(const char *layer, const char *path, int flags)
 {
 	struct open_how how = {.flags = (unsigned)(flags | O_CLOEXEC), .resolve = RESOLVE_IN_ROOT};
 	int root = open(layer, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0) return -1;
-	int fd = (int)syscall(SYS_openat2, root, path, &how, sizeof how), error = errno;
+	int fd = (int)syscall(OPENAT2, root, path, &how, sizeof how);
+	if (fd < 0 && errno == ENOSYS && !is_linked(root, path)) fd = openat(root, path, flags | O_CLOEXEC);
+	int error = errno;
 	close(root);
 	return errno = error, fd;
 }

@@ -275,7 +275,7 @@ export class Instance {
   /** Its workload may end by itself. Then its kernel ends. */
   #clientLeft(): void {
     const { run, environment } = this.#life;
-    const isOver = () => this.#life.run !== run || this.#life.detached || !this.active || this.state === 'stopping';
+    const isOver = () => this.#life.run !== run || this.#life.detached || !this.active || this.#life.isEnding;
     if (isOver()) return;
     hangUp(this.main, environment.clock)
       .then(async (hasEnded) => void (hasEnded || isOver() || (await this.kill('the client went away'))))

@@ -10,7 +10,7 @@ import { endLaunch, findKernel, leave, PROOF_AGAIN_MS, staysPaused } from './fin
 import type { Foreground } from './foreground.ts';
 import { type Effect, type MachineEvent, transition } from './machine.ts';
 import type { Watcher } from './output.ts';
-import type { InstanceRecord } from './record.ts';
+import { type InstanceRecord, NEW_RUN } from './record.ts';
 import { conflict } from './refusals.ts';
 import { LOOP_DELAY_MS } from './restart.ts';
 import { Run } from './run.ts';
@@ -25,17 +25,6 @@ const END_GRACE_MS = 3_000;
 export const CARRIED_MS = 30_000;
 /** How long a lost workload waits for news of its kernel, which usually is what went. */
 export const LOST_PATIENCE_MS = 3_000;
-
-/** What is not known of a run that begins. */
-const UNKNOWN = {
-  session: null,
-  bootId: null,
-  kernelRelease: null,
-  cloned: null,
-  readyAt: null,
-  readyMs: null,
-  workingDirectory: null,
-};
 
 /**
  * INVARIANTS
@@ -73,6 +62,11 @@ export class Life {
   get name(): string {
     return this.#record.spec.name;
   }
+  /** Its kernel is to end, and is not known to have ended. */
+  get isEnding(): boolean {
+    return this.state === 'stopping' || this.state === 'stuck';
+  }
+
   get state(): InstanceState {
     return this.#record.machine.state;
   }
@@ -146,7 +140,7 @@ export class Life {
     this.#waiting = undefined;
     const { exit, ending } = this.#record.machine;
     if (this.state === 'exited' && exit !== null) foreground.end(exit);
-    else if ((this.state === 'stopping' || this.state === 'stuck') && ending !== null) foreground.end(ending);
+    else if (this.isEnding && ending !== null) foreground.end(ending);
     else if (this.state === 'running') {
       this.#beginWorkload();
       this.environment.save(this.#record);
@@ -299,7 +293,7 @@ export class Life {
     const { signal } = run;
     const begun = this.environment.clock.monotonic();
     const progress = (text: string) => this.#foreground?.phase(text);
-    this.#record = { ...this.#record, ...UNKNOWN, startedAt: this.now };
+    this.#record = { ...this.#record, ...NEW_RUN, startedAt: this.now };
     const keep = (part: Partial<InstanceRecord>) => this.keep(part);
     try {
       const record = () => this.#record;

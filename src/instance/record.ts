@@ -127,3 +127,14 @@ export function statusOf(record: InstanceRecord, pid: number | null, takingOver:
     address: record.launch?.network?.port.address ?? null,
   };
 }
+
+/** What is not known of a run that begins. */
+export const NEW_RUN = {
+  session: null,
+  bootId: null,
+  kernelRelease: null,
+  cloned: null,
+  readyAt: null,
+  readyMs: null,
+  workingDirectory: null,
+} as const satisfies Partial<InstanceRecord>;

@@ -19,7 +19,11 @@ export function finishedFiles(directory: string): string[] {
     if (!UNFINISHED.test(name)) return true;
     const path = join(directory, name);
     const written = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Number.POSITIVE_INFINITY;
-    if (Date.now() - written > LEFT_MS) rmSync(path, { force: true });
+    try {
+      if (Date.now() - written > LEFT_MS) rmSync(path, { force: true });
+    } catch {
+      // Nothing can be removed there now.
+    }
     return false;
   });
 }

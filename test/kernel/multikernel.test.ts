@@ -6,7 +6,7 @@ import { constants, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { encode } from '../../src/devicetree/index.ts';
 import { baselineTree } from '../../src/devicetree/multikernel/index.ts';
 import { type Kernel, type LaunchSpec, NotGone } from '../../src/driver/index.ts';
@@ -209,6 +209,7 @@ describe.skipIf(!canServe())('a kernel beside the host’s', () => {
     const spec = launchSpec({ directory, image: await image(), root, name: 'own', readyTimeoutMs: DEADLINE_MS });
     const stop = new AbortController();
     await emulator.deafen(true);
+    onTestFinished(() => emulator.deafen(false));
     const start = driver.start(spec, stop.signal);
     await vi.waitUntil(async () => (await emulator.state()).guests.length > 0, { timeout: DEADLINE_MS });
     stop.abort(new Error('not any more'));
@@ -229,6 +230,7 @@ describe.skipIf(!canServe())('a kernel beside the host’s', () => {
       await emulator.ends(instance!.id, 'failed');
       expect(await kernel.unproven).toContain('has failed');
       expect((await emulator.state()).instances).toHaveLength(1);
+      for (let again = 0; again < 2; again++) await expect(kernel.kill()).rejects.toThrow(/has failed/);
       await emulator.ends(instance!.id, 'loaded');
       expect(await kernel.exited).toMatchObject({ reason: 'died' });
       expect((await emulator.state()).instances).toEqual([]);

@@ -198,8 +198,9 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
 
   it('renames directories of its root as any: at once, with what is in them', async () => {
     const moved =
-      'rename "/usr/share/perl5", "/srv/moved" or die "$!\\n"; rename "/srv/moved/Debconf", "/usr/share/inner" or die "$!\\n"; ' +
-      'mkdir "/usr/share/perl5" or die "$!\\n"; print join " ", -e "/usr/share/inner/Db.pm", -e "/srv/moved/Debconf" || 0, scalar(@{[glob "/usr/share/perl5/*"]})';
+      'rename "/var/lib/dpkg", "/srv/moved" or die "$!\\n"; rename "/srv/moved/info", "/usr/share/inner" or die "$!\\n"; ' +
+      'mkdir "/var/lib/dpkg" or die "$!\\n"; ' +
+      'print join " ", -e "/usr/share/inner/dpkg.list", -e "/srv/moved/info" || 0, scalar(@{[glob "/var/lib/dpkg/*"]})';
     expect(await run('--', '/usr/bin/perl', '-e', moved)).toMatchObject({ code: 0, stdout: '1 0 0', stderr: '' });
   });
 

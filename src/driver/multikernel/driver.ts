@@ -216,7 +216,9 @@ export class MultikernelDriver implements Driver {
     record: LaunchRecord,
     { pid, guest }: { pid: number; guest: GuestLink },
   ): Kernel {
-    const giveBack = () => machine.host.turns.run(() => machine.giveBack(spec.directory));
+    const giveBack = async () => {
+      if (this.#isHost()) await machine.host.turns.run(() => machine.giveBack(spec.directory));
+    };
     return new SpawnKernel({ spec, pid, guest, record, giveBack, part: machine });
   }
 }

@@ -50,6 +50,8 @@ export class SpawnKernel extends ShimKernel {
     const { part, record } = this.#options;
     if (record.id !== null) await part.instance.halt(record.id, 0);
     await super.endProgram();
+    // Its process may be gone already, and what it has not: who asks again is to hear why.
+    if (this.ended) await this.#options.giveBack();
   }
 
   protected override async afterEnd(exit: KernelExit): Promise<KernelExit> {
