@@ -86,10 +86,7 @@ static const uint32_t denied_requests[] = {
 	0x400454ce /* TUNSETGROUP */, 0x400454cd /* TUNSETLINK */, 0x400454c9 /* TUNSETDEBUG */, 0x400454d9 /* TUNSETQUEUE */,
 	0x400454d1 /* TUNSETTXFILTER */, 0x401054d5 /* TUNATTACHFILTER */, 0x401054d6 /* TUNDETACHFILTER */,
 	0x800454e0 /* TUNSETSTEERINGEBPF */, 0x800454e1 /* TUNSETFILTEREBPF */, 0x400454e2 /* TUNSETCARRIER */,
-	0x54e3 /* TUNGETDEVNETNS */, 0x8924 /* SIOCSIFHWADDR */, 0x894c /* SIOCGSKNS */,
-	0x8940 /* SIOCGIFBR */, 0x8941 /* SIOCSIFBR */, 0x89a0 /* SIOCBRADDBR */, 0x89a1 /* SIOCBRDELBR */,
-	0x8906 /* SIOCGSTAMP */, 0x8907 /* SIOCGSTAMPNS */, 0x80108906 /* SIOCGSTAMP_NEW */, 0x80108907 /* SIOCGSTAMPNS_NEW */,
-	0x8982 /* SIOCGIFVLAN */, 0x8983 /* SIOCSIFVLAN */, 0x5412 /* TIOCSTI */,
+	0x54e3 /* TUNGETDEVNETNS */, 0x5412 /* TIOCSTI */,
 	0x541c /* TIOCLINUX */, 0x541d /* TIOCCONS */, 0x5423 /* TIOCSETD */,
 	0xc080aebe /* KVM_GET_NESTED_STATE */, 0x4080aebf /* KVM_SET_NESTED_STATE */,
 	0x4038ae7a /* KVM_XEN_HVM_CONFIG */, 0xc048aec8 /* KVM_XEN_HVM_GET_ATTR */, 0x4048aec9 /* KVM_XEN_HVM_SET_ATTR */,
@@ -148,22 +145,33 @@ void ask_to_pass(void)
 }
 
 /*
- * All requests of sockets, by their type (linux/sockios.h, linux/wireless.h): a socket of its line or console was made in the host's
- * network namespace, and any socket tells of the interfaces of its own, their addresses and hardware, makes all wait who change one, has the host load
- * its bridge and VLANs, and each packet of the host get a time.
+ * By their type those requests alone pass that a VMM makes: of terminals, which every file has some of, and of taps (asm-generic/ioctls.h, linux/if_tun.h); of QEMU those of KVM
+ * and VFIO besides, and of the first process those of its listener (linux/seccomp.h). All that file systems have is nobody's, for that is calls by another name, and each has its own:
+ * snapshots (btrfs, bcachefs) make of a read-only tree a writable one, with its set-uid programs, with what is covered in it and what lies beside it, or are removed without a look
+ * at who may; copies have the mode of what is copied (OCFS2); holes in files and memory (of XFS once, fallocate); all written out that anybody has not written yet (syncfs); another kind of map of
+ * a file's blocks, for which all wait that is to be written to ext4.
  *
- * And those that were XFS's, of which every file system has some by now (linux/falloc.h), and btrfs's (linux/fs.h, linux/btrfs.h). They are calls by another name:
- * holes in files and memory (fallocate), all written out that anybody has not written yet (syncfs); snapshots make of a read-only tree a writable one, with its
- * set-uid programs and with what is covered in it, and each subvolume takes a number of which the host has a million for all its mounts.
- *
- * And those that were ext2's (linux/fs.h): a file of ext4 that gets another kind of map of its blocks has all wait that is to be written to that file system.
+ * Nor are those of sockets: one of its line or console was made in the host's network namespace, and any tells of the interfaces of its own, their addresses and hardware, makes all
+ * wait who change one, has the host load its bridge and VLANs, and each packet of the host get a time.
  */
 #define TYPE_OF_REQUEST 0xff00
-#define OF_SOCKETS 0x8900
-#define OF_WIRELESS 0x8b00
-#define OF_XFS 0x5800
-#define OF_BTRFS 0x9400
-#define OF_EXT 0x6600
+#define OF_TERMINALS 0x5400
+#define OF_KVM 0xae00
+#define OF_VFIO 0x3b00
+#define OF_LISTENERS 0x2100
+#define TYPES_MOST 3
+
+static uint8_t types_of(enum filter_kind kind, uint32_t types[TYPES_MOST])
+{
+	uint8_t count = 0;
+
+	types[count++] = OF_TERMINALS;
+	if (kind == FILTER_INIT)
+		types[count++] = OF_LISTENERS;
+	if (kind == FILTER_QEMU)
+		types[count++] = OF_KVM, types[count++] = OF_VFIO;
+	return count;
+}
 
 void ask_for(int number)
 {
@@ -194,8 +202,8 @@ static void answer_tap(void)
  */
 void check_requests(enum filter_kind kind, unsigned machine_cpus)
 {
-	static const uint32_t types[] = {OF_SOCKETS, OF_WIRELESS, OF_XFS, OF_BTRFS, OF_EXT};
-	uint8_t count = sizeof denied_requests / sizeof *denied_requests, type_count = sizeof types / sizeof *types;
+	uint32_t types[TYPES_MOST];
+	uint8_t count = sizeof denied_requests / sizeof *denied_requests, type_count = types_of(kind, types);
 	uint8_t of_taps = kind == FILTER_QEMU ? TAP_STEPS : 0;
 
 	step(IF_EQUAL, SYS_ioctl, 0, (uint8_t)(count + of_taps + type_count + ANSWER_MACHINE_STEPS + 10));
@@ -208,14 +216,14 @@ void check_requests(enum filter_kind kind, unsigned machine_cpus)
 	step(RETURN, REFUSE(EPERM), 0, 0);
 	step(RETURN, ALLOW, 0, 0);
 	for (uint8_t i = 0; i < count; i++)
-		step(IF_EQUAL, denied_requests[i], (uint8_t)(count - i + of_taps + type_count + 1), 0);
+		step(IF_EQUAL, denied_requests[i], (uint8_t)(count - i + of_taps + type_count), 0);
 	if (of_taps > 0)
 		answer_tap();
 	step(AND, TYPE_OF_REQUEST, 0, 0);
 	for (uint8_t i = 0; i < type_count; i++)
 		step(IF_EQUAL, types[i], (uint8_t)(type_count - i), 0);
-	step(RETURN, ALLOW, 0, 0);
 	step(RETURN, REFUSE(EPERM), 0, 0);
+	step(RETURN, ALLOW, 0, 0);
 }
 
 void let_pass(void)

@@ -175,6 +175,26 @@ it('a hard link is made of what came before in the archive, and of nothing that 
   expect(statSync(join(base, 'fresh/h')).ino).toBe(statSync(join(base, 'fresh/a')).ino);
 });
 
+it.runIf(process.getuid?.() === 0)('a hard link is made of no file of another mount, whatever its number', async () => {
+  const mounted = ['to', 'to/inner'].map((name) => join(base, name));
+  try {
+    for (const place of mounted) {
+      mkdirSync(place);
+      execFileSync('mount', ['-t', 'tmpfs', 'trees', place]);
+    }
+    for (const name of ['other', 'mine']) writeFileSync(join(base, 'to/inner', name), 'mine');
+    const { ino } = statSync(join(base, 'to/inner/mine'));
+    const names = Array.from({ length: 16 }, (_, at) => `file${at}`);
+    const link = entry('hard', 'inner/more', { link: Buffer.from('inner/mine') });
+    const unpacked = unpack([...names.map((name) => file(name)), link], 'to', '');
+    await expect(unpacked).rejects.toThrow('not in it before');
+    expect(names.map((name) => statSync(join(base, 'to', name)).ino)).toContain(ino);
+    expect(statSync(join(base, 'to/inner/mine')).nlink).toBe(1);
+  } finally {
+    for (const place of mounted.reverse()) spawnSync('umount', [place]);
+  }
+});
+
 it('links among files, times and modes of directories come out as they went in', async () => {
   const source = join(base, 'source');
   mkdirSync(join(source, 'shut/sub'), { recursive: true });

@@ -102,8 +102,9 @@ class Tree implements Disposable {
   #last: { way: Buffer; fd: number } | undefined;
   /** Those that were made and of which more may come, each in the one before it. */
   readonly #open: { way: Buffer; parts: readonly Buffer[]; entry: Entry }[] = [];
-  /** The numbers of the files that were made. */
-  readonly #files = new Set<number>();
+  /** The numbers of the files that were made, by device: what is mounted in the tree has files with the same. */
+  readonly #files = new Map<number, Set<number>>();
+  #fileCount = 0;
 
   constructor(base: string, prefix: string, options: UnpackOptions) {
     this.#options = options;
@@ -170,8 +171,12 @@ class Tree implements Disposable {
     }
   }
 
-  #remember({ ino }: Stats): void {
-    if (this.#files.size < MOST_FILES) this.#files.add(ino);
+  #remember({ dev, ino }: Stats): void {
+    if (this.#fileCount >= MOST_FILES) return;
+    this.#fileCount += 1;
+    const there = this.#files.get(dev);
+    if (there === undefined) this.#files.set(dev, new Set([ino]));
+    else there.add(ino);
   }
 
   /** One more name of what came before: what was there else is nobody's to share. */
@@ -181,7 +186,7 @@ class Tree implements Disposable {
     try {
       const from = inside({ fd }, name);
       const found = lstatSync(from, { throwIfNoEntry: false });
-      if (!found?.isFile() || !this.#files.has(found.ino))
+      if (!found?.isFile() || !this.#files.get(found.dev)?.has(found.ino))
         throw new PolykernelError(
           'protocol',
           `the archive from the guest links to ${line(name)}, which is not in it before`,
