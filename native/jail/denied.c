@@ -86,8 +86,7 @@ static const uint32_t denied_requests[] = {
 	0x400454ce /* TUNSETGROUP */, 0x400454cd /* TUNSETLINK */, 0x400454c9 /* TUNSETDEBUG */, 0x400454d9 /* TUNSETQUEUE */,
 	0x400454d1 /* TUNSETTXFILTER */, 0x401054d5 /* TUNATTACHFILTER */, 0x401054d6 /* TUNDETACHFILTER */,
 	0x800454e0 /* TUNSETSTEERINGEBPF */, 0x800454e1 /* TUNSETFILTEREBPF */, 0x400454e2 /* TUNSETCARRIER */,
-	0x54e3 /* TUNGETDEVNETNS */, 0x5412 /* TIOCSTI */,
-	0x541c /* TIOCLINUX */, 0x541d /* TIOCCONS */, 0x5423 /* TIOCSETD */,
+	0x54e3 /* TUNGETDEVNETNS */, 0x5412 /* TIOCSTI */, 0x541c /* TIOCLINUX */, 0x541d /* TIOCCONS */, 0x5423 /* TIOCSETD */,
 	0xc080aebe /* KVM_GET_NESTED_STATE */, 0x4080aebf /* KVM_SET_NESTED_STATE */,
 	0x4038ae7a /* KVM_XEN_HVM_CONFIG */, 0xc048aec8 /* KVM_XEN_HVM_GET_ATTR */, 0x4048aec9 /* KVM_XEN_HVM_SET_ATTR */,
 	0xc048aeca /* KVM_XEN_VCPU_GET_ATTR */, 0x4048aecb /* KVM_XEN_VCPU_SET_ATTR */, 0x400caed0 /* KVM_XEN_HVM_EVTCHN_SEND */,
@@ -145,33 +144,20 @@ void ask_to_pass(void)
 }
 
 /*
- * By their type those requests alone pass that a VMM makes: of terminals, which every file has some of, and of taps (asm-generic/ioctls.h, linux/if_tun.h); of QEMU those of KVM
- * and VFIO besides, and of the first process those of its listener (linux/seccomp.h). All that file systems have is nobody's, for that is calls by another name, and each has its own:
- * snapshots (btrfs, bcachefs) make of a read-only tree a writable one, with its set-uid programs, with what is covered in it and what lies beside it, or are removed without a look
- * at who may; copies have the mode of what is copied (OCFS2); holes in files and memory (of XFS once, fallocate); all written out that anybody has not written yet (syncfs); another kind of map of
- * a file's blocks, for which all wait that is to be written to ext4.
+ * The types of requests that pass: of terminals and taps, and what every descriptor has (asm/ioctls.h, linux/if_tun.h); of KVM and VFIO (linux/kvm.h, linux/vfio.h); for
+ * the first process those of the listener (linux/seccomp.h). No VMM makes another, but for QEMU's 9p server, which asks ext4 and others for a file's generation.
  *
- * Nor are those of sockets: one of its line or console was made in the host's network namespace, and any tells of the interfaces of its own, their addresses and hardware, makes all
- * wait who change one, has the host load its bridge and VLANs, and each packet of the host get a time.
+ * All others are calls by another name, that each file system and driver of the host has more of, and that come to programs of the host where these serve files (FUSE).
+ * Of sockets: those of line and console were made in the host's network namespace, and tell of its interfaces, make all wait who change one, and have the host load drivers. Of
+ * btrfs and bcachefs: snapshots make of a read-only tree a writable one, with its set-uid programs and with what is covered in it, and before Linux 6.15 bcachefs removes trees
+ * for anybody. Of XFS, which every file system has by now: holes in files and memory; of ext4: all wait that is to be written there.
  */
 #define TYPE_OF_REQUEST 0xff00
 #define OF_TERMINALS 0x5400
 #define OF_KVM 0xae00
 #define OF_VFIO 0x3b00
-#define OF_LISTENERS 0x2100
-#define TYPES_MOST 3
-
-static uint8_t types_of(enum filter_kind kind, uint32_t types[TYPES_MOST])
-{
-	uint8_t count = 0;
-
-	types[count++] = OF_TERMINALS;
-	if (kind == FILTER_INIT)
-		types[count++] = OF_LISTENERS;
-	if (kind == FILTER_QEMU)
-		types[count++] = OF_KVM, types[count++] = OF_VFIO;
-	return count;
-}
+#define OF_LISTENER 0x2100
+#define GENERATION 0x80087601 /* linux/fs.h: FS_IOC_GETVERSION */
 
 void ask_for(int number)
 {
@@ -202,11 +188,15 @@ static void answer_tap(void)
  */
 void check_requests(enum filter_kind kind, unsigned machine_cpus)
 {
-	uint32_t types[TYPES_MOST];
-	uint8_t count = sizeof denied_requests / sizeof *denied_requests, type_count = types_of(kind, types);
-	uint8_t of_taps = kind == FILTER_QEMU ? TAP_STEPS : 0;
+	static const uint32_t types_of[][3] = {
+		[FILTER_UML] = {OF_TERMINALS}, [FILTER_QEMU] = {OF_TERMINALS, OF_KVM, OF_VFIO}, [FILTER_TOOL] = {OF_TERMINALS}, [FILTER_INIT] = {OF_TERMINALS, OF_LISTENER},
+	};
+	const uint32_t *types = types_of[kind];
+	uint8_t count = sizeof denied_requests / sizeof *denied_requests, type_count = 0, of_qemu = kind == FILTER_QEMU ? 1 + TAP_STEPS : 0;
 
-	step(IF_EQUAL, SYS_ioctl, 0, (uint8_t)(count + of_taps + type_count + ANSWER_MACHINE_STEPS + 10));
+	while (type_count < 3 && types[type_count] != 0)
+		type_count++;
+	step(IF_EQUAL, SYS_ioctl, 0, (uint8_t)(count + of_qemu + type_count + ANSWER_MACHINE_STEPS + 10));
 	step(LOAD, ARGUMENT(1), 0, 0);
 	step(IF_EQUAL, CREATE_MACHINE, 0, ANSWER_MACHINE_STEPS);
 	answer_machine(kind);
@@ -216,9 +206,11 @@ void check_requests(enum filter_kind kind, unsigned machine_cpus)
 	step(RETURN, REFUSE(EPERM), 0, 0);
 	step(RETURN, ALLOW, 0, 0);
 	for (uint8_t i = 0; i < count; i++)
-		step(IF_EQUAL, denied_requests[i], (uint8_t)(count - i + of_taps + type_count), 0);
-	if (of_taps > 0)
+		step(IF_EQUAL, denied_requests[i], (uint8_t)(count - i + of_qemu + type_count), 0);
+	if (of_qemu > 0) {
+		step(IF_EQUAL, GENERATION, (uint8_t)(TAP_STEPS + type_count + 2), 0);
 		answer_tap();
+	}
 	step(AND, TYPE_OF_REQUEST, 0, 0);
 	for (uint8_t i = 0; i < type_count; i++)
 		step(IF_EQUAL, types[i], (uint8_t)(type_count - i), 0);

@@ -13,7 +13,7 @@ import { type LimitGroup, LimitGroups } from '../../sys/limit-groups.ts';
 import { countsByJail } from '../../sys/process-count.ts';
 import { formatBytes } from '../../sys/units.ts';
 import type { KernelLimits, LaunchSpec, RealLimits, SharedRegion } from '../driver.ts';
-import { launchThreads } from '../shim/launch-threads.ts';
+import { isThere, launchThreads } from '../shim/launch-threads.ts';
 
 const MIB = 2 ** 20;
 const FILE = 'limits.json';
@@ -122,8 +122,10 @@ export function rejoinLimits(directory: string): void {
   if (groups.length === 0) return;
   const threads = launchThreads(directory);
   const shim = threads[0]?.pid;
-  const pids = new Set(threads.map(({ pid }) => pid).filter((pid) => pid !== shim));
-  new LimitGroups().add(groups, [...pids]);
+  const starts = new Map(threads.map(({ pid, startTime }) => [pid, startTime]));
+  const limits = new LimitGroups();
+  for (const [pid, startTime] of starts)
+    if (pid !== shim && isThere({ pid, tid: pid, startTime })) limits.add(groups, [pid]);
 }
 
 /** For people: that the kernel was killed because it used more memory than it may; undefined when it was not. */

@@ -101,6 +101,18 @@ it('lets a process into the domain of a threaded group first, unless it is there
   expect(kernel.read('/sys/fs/cgroup/cgroup.procs')).toBe('');
 });
 
+it.each(['v1', 'v2'] as const)('moves nobody who has the number of one that has ended (cgroup %s)', async (version) => {
+  const kernel = machine(version);
+  const groups = new InstanceGroups(kernel);
+  for (const act of planHostActs(kernel, { poolCpus: [2], housekeeping: [0] }).acts) await perform(kernel, act);
+  groups.set('a', settings);
+  kernel.files.set('/proc/10/cgroup', '0::/system.slice/cron.service');
+  const before = kernel.snapshot();
+  groups.add('a', [{ pid: 10, tid: 10 }], () => false);
+  groups.expel('a', [10], () => false);
+  expect(kernel.snapshot()).toEqual(before);
+});
+
 it('has affinity alone where there are no control groups, or no right to make any', () => {
   for (const kernel of [machine('none'), machine('v1', false)]) {
     const groups = new InstanceGroups(kernel);

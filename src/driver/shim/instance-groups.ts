@@ -99,21 +99,34 @@ export class InstanceGroups {
       .map(({ version, parent }) => `${parent}/${id}/${version === 1 ? 'tasks' : 'cgroup.procs'}`);
   }
 
-  /** Moves threads into the group. Those that have ended are passed over. Throws as set(). */
-  add(id: string, threads: readonly { pid: number; tid: number }[]): void {
+  /**
+   * Moves threads into the group. Those that have ended are passed over. `isThere`: asked just before each is moved, for its number may
+   * be that of any program by then. Throws as set().
+   */
+  add(
+    id: string,
+    threads: readonly { pid: number; tid: number }[],
+    isThere: (tid: number) => boolean = () => true,
+  ): void {
     for (const { version, parent, threads: file } of this.#hierarchies()) {
       const group = `${parent}/${id}`;
       if (!this.#exists(group)) continue;
-      if (version === 2) for (const pid of new Set(threads.map((thread) => thread.pid))) this.#enterDomain(pid);
-      for (const { tid } of threads) this.#write(group, file, String(tid), 'ESRCH');
+      const entered = new Set<number>();
+      for (const { pid, tid } of version === 2 ? threads : []) {
+        if (entered.has(pid) || !isThere(tid)) continue;
+        entered.add(pid);
+        this.#enterDomain(pid);
+      }
+      for (const { tid } of threads) if (isThere(tid)) this.#write(group, file, String(tid), 'ESRCH');
     }
   }
 
-  /** Moves threads out of the group, to the root of its hierarchy, if there is a group. Throws as set(). */
-  expel(id: string, threads: readonly number[]): void {
+  /** Moves threads out of the group, to the root of its hierarchy, if there is a group. As add(). */
+  expel(id: string, threads: readonly number[], isThere: (tid: number) => boolean = () => true): void {
     for (const { parent, threads: file } of this.#hierarchies()) {
       if (!this.#exists(`${parent}/${id}`)) continue;
-      for (const tid of threads) this.#write(parent.slice(0, -GROUP.length - 1), file, String(tid), 'ESRCH');
+      for (const tid of threads)
+        if (isThere(tid)) this.#write(parent.slice(0, -GROUP.length - 1), file, String(tid), 'ESRCH');
     }
   }
 

@@ -22,6 +22,8 @@ export interface HostThread {
   readonly name: string;
   /** Number of its process in the jail, whose first process, bwrap's own, is 1; null outside. */
   jailPid: number | null;
+  /** Start time of its process, as /proc has it; undefined once that has ended. */
+  startTime?: string | undefined;
 }
 
 /** What the threads of a launch are for. */
@@ -110,8 +112,8 @@ export function* threadsBelow(
     const pid = pids.shift()!;
     const tids = list(join(proc, String(pid), 'task'));
     pids.push(...children(pid, tids));
-    const jailPid = jailPidOf(join(proc, String(pid)));
-    for (const tid of tids) threads.push(new Thread(pid, Number(tid), jailPid, join(proc, String(pid), 'task', tid)));
+    const found = { jailPid: jailPidOf(join(proc, String(pid))), startTime: startTimeOf(join(proc, String(pid))) };
+    for (const tid of tids) threads.push(new Thread(pid, Number(tid), found, join(proc, String(pid), 'task', tid)));
   }
   return threads;
 }
@@ -120,12 +122,14 @@ class Thread implements HostThread {
   readonly pid: number;
   readonly tid: number;
   readonly jailPid: number | null;
+  readonly startTime: string | undefined;
   readonly #proc: string;
 
-  constructor(pid: number, tid: number, jailPid: number | null, proc: string) {
+  constructor(pid: number, tid: number, process: Pick<HostThread, 'jailPid' | 'startTime'>, proc: string) {
     this.pid = pid;
     this.tid = tid;
-    this.jailPid = jailPid;
+    this.jailPid = process.jailPid;
+    this.startTime = process.startTime;
     this.#proc = proc;
   }
 
@@ -134,10 +138,28 @@ class Thread implements HostThread {
   }
 }
 
-/** Field 4 of proc(5) stat; the name in field 2 may hold spaces and parentheses. */
+/** Whether a thread that was found has not ended since: its number may be that of any program of the host by then. */
+export const isThere = (
+  { pid, tid, startTime }: Pick<HostThread, 'pid' | 'tid' | 'startTime'>,
+  proc = '/proc',
+): boolean =>
+  startTime !== undefined &&
+  startTimeOf(join(proc, String(pid))) === startTime &&
+  existsSync(join(proc, String(pid), 'task', String(tid)));
+
+/** Field 4 of proc(5) stat. */
 function parentOf(process: string): number | undefined {
+  const parent = fieldsOf(process)?.[1];
+  return parent === undefined ? undefined : Number(parent);
+}
+
+/** Field 22. Also of one whose first thread has ended. */
+const startTimeOf = (process: string): string | undefined => fieldsOf(process)?.[19];
+
+/** From field 3 on: the name in field 2 may hold spaces and parentheses. */
+function fieldsOf(process: string): string[] | undefined {
   const stat = readSmallFile(join(process, 'stat'));
-  return stat === undefined ? undefined : Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
 /** NSpid lists the numbers of a process from our namespace inwards. */

@@ -8,11 +8,14 @@ import { inTurns, type Slices } from '../../sys/slices.ts';
 import { readMost } from '../../sys/small-file.ts';
 import type { HostPlacement, RealPlacement } from '../driver.ts';
 import { boundOf, InstanceGroups } from './instance-groups.ts';
-import { findThreads, type HostThread, type LaunchThreads } from './launch-threads.ts';
+import { findThreads, type HostThread, isThere, type LaunchThreads } from './launch-threads.ts';
 import { askShim } from './shim.ts';
 
-/** Their line stays below the 4 KiB that the shim reads. */
-const THREADS_PER_LINE = 256;
+/**
+ * That are looked at and then moved: in that time, a millisecond or two, one can end, and its number be another's. Their line stays below
+ * the 4 KiB that the shim reads.
+ */
+const THREADS_AT_ONCE = 64;
 /** More than a VMM needs by far. */
 const NUMA_MAPS_BYTES = 2 ** 21;
 /** An honest VMM takes two, or some more while it makes threads. */
@@ -32,7 +35,7 @@ export interface Target {
 /**
  * Moves the threads of a launch, and goes on until none is left where it was. What a guest unplugs, or a VMM that was taken over calls
  * otherwise, keeps nothing where it was: a vCPU without a thread is passed over, and threads that are of no vCPU of `target` go with the
- * first where they are in the groups of the kernel, else with all others. Throws `kernel-died`, `permission` or `internal` with the
+ * first where they are in the groups of the kernel, else with all others. What has ended by then is passed over. Throws `kernel-died`, `permission` or `internal` with the
  * reason of the host kernel, and `internal` where new ones never end.
  */
 export async function moveThreads(
@@ -43,31 +46,37 @@ export async function moveThreads(
 ): Promise<void> {
   const groups = new InstanceGroups();
   const done = new Set<number>();
+  let known = new Map<number, HostThread>();
+  const isKnown = (tid: number) => {
+    const thread = known.get(tid);
+    return thread !== undefined && isThere(thread);
+  };
   const moveFresh = async (threads: readonly number[], cpus: readonly number[], place: (fresh: number[]) => void) => {
     // On the way, threads that have been moved make others: those are where they belong, and a guest that goes on making
     // them must not keep us. A thread that one not yet moved had made is found in the next round.
     const first = done.size === 0;
     const fresh = threads.filter((thread) => !done.has(thread) && (first || !isOn(thread, cpus)));
-    if (fresh.length === 0) return 0;
-    // Joining a cpuset sets the affinity to all of it, so the pin comes after.
-    place(fresh);
-    await pinThreads(directory, fresh, cpus);
+    for (let at = 0; at < fresh.length; at += THREADS_AT_ONCE) {
+      const next = fresh.slice(at, at + THREADS_AT_ONCE);
+      // Joining a cpuset sets the affinity to all of it, so the pin comes after.
+      place(next);
+      const there = next.filter(isKnown);
+      if (there.length > 0) await pinThreads(directory, there, cpus);
+    }
     return fresh.length;
   };
   for (let moved = 1, rounds = 0; moved > 0; rounds++) {
     if (rounds === MOST_ROUNDS) throw restless();
     moved = 0;
     const all = await inTurns(findThreads(directory));
+    known = new Map(all.map((thread) => [thread.tid, thread]));
     const found = find(all);
     const vcpus = found.vcpus.slice(0, target.vcpus?.length);
     const rest = [...found.vcpus.slice(vcpus.length).flat(), ...found.others];
     const place = (threads: number[]) => {
-      if (!target.grouped) return groups.expel(id, threads);
-      const joining = new Set(threads);
-      groups.add(
-        id,
-        all.filter(({ tid }) => joining.has(tid)),
-      );
+      if (!target.grouped) return groups.expel(id, threads, isKnown);
+      const joining = threads.flatMap((tid) => known.get(tid) ?? []);
+      groups.add(id, joining, isKnown);
     };
     for (const [index, threads] of vcpus.entries())
       moved += await moveFresh(threads, target.vcpus?.[index] ?? target.others, place);
@@ -88,21 +97,18 @@ const restless = () =>
 
 /** Binds threads to `cpus`; those that have ended are passed over. Throws `internal` with the host kernel's reason. */
 async function pinThreads(directory: string, threads: readonly number[], cpus: readonly number[]): Promise<void> {
-  for (let first = 0; first < threads.length; first += THREADS_PER_LINE) {
-    const line = `pin ${cpus.join(',')} ${threads.slice(first, first + THREADS_PER_LINE).join(' ')}`;
-    const answer = (await askShim(directory, line)).trim();
-    if (answer === 'ok') continue;
-    const reason = answer.replace(/^error /, '') || 'the kernel ended meanwhile';
-    throw new PolykernelError(
-      'internal',
-      `the host kernel does not let threads run on CPUs ${cpus.join(',')}: ${reason}`,
-      {
-        field: 'placement',
-        value: cpus,
-        hint: 'See whether these CPUs are online and allowed to the daemon.',
-      },
-    );
-  }
+  const answer = (await askShim(directory, `pin ${cpus.join(',')} ${threads.join(' ')}`)).trim();
+  if (answer === 'ok') return;
+  const reason = answer.replace(/^error /, '') || 'the kernel ended meanwhile';
+  throw new PolykernelError(
+    'internal',
+    `the host kernel does not let threads run on CPUs ${cpus.join(',')}: ${reason}`,
+    {
+      field: 'placement',
+      value: cpus,
+      hint: 'See whether these CPUs are online and allowed to the daemon.',
+    },
+  );
 }
 
 /** Makes the control groups that `placement` needs, if the pool has any. Throws `permission` or `internal`. */

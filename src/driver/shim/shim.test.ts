@@ -22,7 +22,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { nativeProgram } from '../../../test/support/native.ts';
 import { collectGarbage } from '../../sys/node.ts';
 import { allowedCpus, processStartTime, run } from '../../sys/process.ts';
-import type { LaunchThreads } from './launch-threads.ts';
+import type { HostThread, LaunchThreads } from './launch-threads.ts';
 import { moveThreads } from './placement.ts';
 import {
   askMonitor,
@@ -72,6 +72,26 @@ async function until(condition: () => boolean, patienceMs = 5000): Promise<void>
   }
 }
 
+function untilNow(condition: () => boolean, patienceMs = 5000): void {
+  for (const deadline = Date.now() + patienceMs; !condition(); )
+    if (Date.now() > deadline) throw new Error('the condition did not come true');
+}
+
+const cpusOf = (pid: number) => /^Cpus_allowed_list:\t(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1];
+
+/** Ends a process, and starts another one under its number. */
+function inPlaceOf(pid: number): ChildProcess {
+  process.kill(pid, 'SIGKILL');
+  untilNow(() => !existsSync(`/proc/${pid}`));
+  for (let tries = 0; tries < 200; tries++) {
+    writeFileSync('/proc/sys/kernel/ns_last_pid', String(pid - 1));
+    const child = spawn('sleep', ['1000']);
+    if (child.pid === pid) return child;
+    child.kill('SIGKILL');
+  }
+  throw new Error(`no process got the number ${pid}`);
+}
+
 describe('a shim that is kept in the kernel of the host', () => {
   it('keeps nobody from ending the jail', async () => {
     await sh('exec sleep 1000');
@@ -88,21 +108,45 @@ describe('a shim that is kept in the kernel of the host', () => {
 
 describe('threads of the program', () => {
   it.runIf(allowedCpus().length > 1)('keep nobody who moves them, however many more there are', async () => {
-    await sh('exec sleep 1000');
     const [from, to] = allowedCpus();
-    const made: ChildProcess[] = [];
+    await sh(
+      `while :; do taskset -c ${from} sleep 1000 & touch made; until [ -e more ]; do :; done; rm made more; done`,
+    );
+    const made = () => existsSync(join(directory, 'made'));
+    await until(made);
     // One more at each look, which calls itself a vCPU and is elsewhere.
-    const find = (): LaunchThreads => {
-      made.push(spawn('taskset', ['-c', String(from), 'sleep', '1000']));
-      return { vcpus: [[made.at(-1)!.pid!]], others: [], vmm: 0 };
+    const find = (threads: readonly HostThread[]): LaunchThreads => {
+      writeFileSync(join(directory, 'more'), '');
+      untilNow(() => !existsSync(join(directory, 'more')) && made());
+      return { vcpus: [threads.slice(2).map(({ tid }) => tid)], others: [], vmm: 0 };
     };
     const target = { vcpus: [[to!]], others: [from!], grouped: false };
-    try {
-      await expect(moveThreads(directory, 'nobody', find, target)).rejects.toMatchObject({ code: 'internal' });
-    } finally {
-      for (const child of made) child.kill('SIGKILL');
-    }
+    await expect(moveThreads(directory, 'nobody', find, target)).rejects.toMatchObject({ code: 'internal' });
   });
+
+  it.runIf(allowedCpus().length > 1 && process.getuid?.() === 0)(
+    'that have ended are moved no more, nor who has their numbers by then',
+    async () => {
+      const { pid: shell } = await sh('sleep 1000 & wait; exec sleep 1000');
+      const children = () => readFileSync(`/proc/${shell}/task/${shell}/children`, 'latin1').trim();
+      await until(() => children() !== '');
+      const ended = Number(children());
+      let stranger: ChildProcess | undefined;
+      const find = (threads: readonly HostThread[]): LaunchThreads => {
+        stranger ??= inPlaceOf(ended);
+        return { vcpus: [[]], others: threads.map(({ tid }) => tid), vmm: 0 };
+      };
+      const [cpu] = allowedCpus();
+      try {
+        await moveThreads(directory, 'nobody', find, { vcpus: [[]], others: [cpu!], grouped: false });
+        expect(stranger!.pid).toBe(ended);
+        expect(cpusOf(shell)).toBe(String(cpu));
+        expect(cpusOf(ended)).toBe(cpusOf(process.pid));
+      } finally {
+        stranger?.kill('SIGKILL');
+      }
+    },
+  );
 });
 
 describe('end of the program', () => {

@@ -203,6 +203,16 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
     expect(said).toHaveLength(26);
   });
 
+  it('asks no file system of the host for what that has beside calls, such as a snapshot of all that it shows and covers', async () => {
+    const { inside } = jail;
+    const change = {
+      binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' as const }],
+      program: ['/vmm/probe', '/export/vol0', 'request-types'],
+    };
+    expect((await inside('', { ...change, filter: 'uml' })).stdout).toBe('54 version EPERM\n'.repeat(2));
+    expect((await inside('', change)).stdout).toBe('3b 54 ae version passes\n'.repeat(2));
+  });
+
   it('has descriptors once and not for each of its processes, for the kernel keeps what nobody counts of each directory', async () => {
     const { inside } = jail;
     const change = {
