@@ -79,8 +79,10 @@ function untilNow(condition: () => boolean, patienceMs = 5000): void {
 
 const cpusOf = (pid: number) => /^Cpus_allowed_list:\t(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1];
 
-/** Ends a process, and starts another one under its number. */
+/** Ends a process, and starts another one under its number, in a later tick of the clock that tells them apart. */
 function inPlaceOf(pid: number): ChildProcess {
+  const began = Number(processStartTime(pid));
+  untilNow(() => 100 * Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0]) > began + 1);
   process.kill(pid, 'SIGKILL');
   untilNow(() => !existsSync(`/proc/${pid}`));
   for (let tries = 0; tries < 200; tries++) {
