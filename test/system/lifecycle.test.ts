@@ -299,13 +299,14 @@ describe('life cycle', () => {
     const test = await startDaemon({ clock });
     const left = new NotGone('process 7 does not die', { value: 7, hint: '' });
     const booting = Promise.withResolvers<never>();
-    vi.spyOn(FakeDriver.prototype, 'start').mockReturnValue(booting.promise);
+    const started = vi.spyOn(FakeDriver.prototype, 'start').mockReturnValue(booting.promise);
     const destroyed = vi.spyOn(FakeDriver.prototype, 'destroy').mockRejectedValue(left);
     onTestFinished(() => void vi.restoreAllMocks());
     await test.create({ name: 'web', command: ['sleep'], attached: true });
     const client = await test.client.attach('web');
     const ended = test.daemon.supervisor.get('web');
-    await eventually(() => ended.client !== undefined);
+    // Else it is over with its preparations.
+    await eventually(() => ended.client !== undefined && started.mock.calls.length > 0);
     client.close();
     await eventually(() => ended.state === 'stopping');
     const create = () =>
